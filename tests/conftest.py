@@ -1,4 +1,4 @@
-"""What every test may use: people, a clean media folder, the real client, a browser, and the way into a child process."""
+"""What every test may use: people, a clean media folder, the real client, a browser, a child process's environment."""
 
 from __future__ import annotations
 

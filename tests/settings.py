@@ -1,8 +1,8 @@
 """Settings of the test site.
 
-``TEST_DATABASE`` is ``sqlite`` (the default), ``postgresql`` or ``mariadb``; ``TEST_DATABASE_HOST``, ``_PORT``, ``_USER``
-and ``_PASSWORD`` say where a server is, and ``TEST_DATABASE_NAME`` names a database that is there already, which is how
-a process that a test starts joins the test's own database. ``TEST_RUN_FOLDER`` is where the run keeps its files.
+``TEST_DATABASE`` is ``sqlite`` (the default), ``postgresql`` or ``mariadb``. ``TEST_DATABASE_HOST``, ``_PORT``,
+``_USER`` and ``_PASSWORD`` say where a server is. ``TEST_DATABASE_NAME`` names a database that is there already, which is
+how a process that a test starts joins that test's database. ``TEST_RUN_FOLDER`` is where the run keeps its files.
 """
 
 import atexit
@@ -33,7 +33,7 @@ RUN_FOLDER = make_run_folder()
 
 
 def sqlite() -> dict[str, Any]:
-    """Return a database in a file: one in memory cannot be shared by threads that wait for each other, nor by processes."""
+    """Return a database in a file: processes, and threads that wait for each other, cannot share one in memory."""
     file = os.environ.get("TEST_DATABASE_NAME", str(RUN_FOLDER / "db.sqlite3"))
     return {
         "ENGINE": "django.db.backends.sqlite3",
@@ -53,7 +53,7 @@ def server(engine: str, *, port: int, user: str, database: str, **options: Any) 
         "PASSWORD": os.environ.get("TEST_DATABASE_PASSWORD", ""),
         "NAME": os.environ.get("TEST_DATABASE_NAME", database),
         "OPTIONS": options,
-        "TEST": {"NAME": f"test_fineuploader_{os.path.basename(RUN_FOLDER).rpartition('-')[2].lower()}"},
+        "TEST": {"NAME": f"test_fineuploader_{RUN_FOLDER.name.rpartition('-')[2].lower()}"},
     }
 
 
@@ -81,7 +81,7 @@ ROOT_URLCONF = "urls"
 LOGIN_URL = "login"
 STATIC_URL = "static/"
 MEDIA_URL = "media/"
-MEDIA_ROOT = str(RUN_FOLDER / "media")
+MEDIA_ROOT = str(RUN_FOLDER / "media" / os.environ.get("PYTEST_XDIST_WORKER", "main"))
 
 INSTALLED_APPS = [
     "django.contrib.admin",
