@@ -1,8 +1,8 @@
 """Settings of the test site.
 
 ``TEST_DATABASE`` is ``sqlite`` (the default), ``postgresql`` or ``mariadb``. ``TEST_DATABASE_HOST``, ``_PORT``,
-``_USER`` and ``_PASSWORD`` say where a server is. ``TEST_DATABASE_NAME`` names a database that is there already, which is
-how a process that a test starts joins that test's database. ``TEST_RUN_FOLDER`` is where the run keeps its files.
+``_USER`` and ``_PASSWORD`` say where a server is. ``TEST_DATABASE_NAME`` names a database that is there already, by
+which a process that a test starts joins that test's database. ``TEST_RUN_FOLDER`` is where the run keeps its files.
 """
 
 import atexit

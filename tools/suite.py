@@ -1,0 +1,138 @@
+"""Everything that is tested, step by step, and a plain account of it at the end."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tools.browser import find_chromium
+from tools.client import fetch_client
+from tools.databases import MARIADB, POSTGRESQL, Engine, database
+from tools.pythons import Pair, choose_pairs, make_pair_venv
+from tools.shell import CACHE, ROOT, CannotRun
+from tools.shell import run as run_command
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
+SITE = {"DJANGO_SETTINGS_MODULE": "settings", "PYTHONPATH": str(ROOT / "tests"), "PYTHONSAFEPATH": "1"}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one step ended."""
+
+    step: str
+    result: str
+    seconds: float
+    reason: str
+
+
+@dataclass
+class Suite:
+    """The steps that were taken so far, and what all of them have in common."""
+
+    pytest_arguments: list[str]
+    require_all: bool
+    outcomes: list[Outcome] = field(default_factory=list)
+
+    def step(self, name: str, action: Callable[[], int]) -> None:
+        """Take a step: its action returns an exit status, or raises ``CannotRun``."""
+        print(f"\n=== {name} ===", flush=True)
+        start = time.monotonic()
+        try:
+            status = action()
+            result, reason = (FAILED, f"exit status {status}") if status else (PASSED, "")
+        except CannotRun as error:
+            result, reason = NOT_RUN, str(error)
+        self.outcomes.append(Outcome(name, result, time.monotonic() - start, reason))
+
+    def pytest(self, python: Path, *arguments: str, **environment: str) -> int:
+        """Run the tests; finding none is a failure (pytest's status 5), and so is a skip when everything is required."""
+        strictness = ["--no-skips"] if self.require_all else []
+        command = [python.parent / "pytest", *arguments, *strictness, *self.pytest_arguments]
+        return run_command(*command, **{"PYTHONSAFEPATH": "1", **environment})
+
+    def summarize(self) -> int:
+        """Print what ran, and return the exit status of the whole."""
+        print("\n=== Summary ===")
+        for outcome in self.outcomes:
+            reason = f": {outcome.reason}" if outcome.reason else ""
+            print(f"{outcome.result:8} {outcome.seconds:5.0f} s  {outcome.step}{reason}")
+        results = [outcome.result for outcome in self.outcomes]
+        passed, failed, not_run = (results.count(result) for result in (PASSED, FAILED, NOT_RUN))
+        if not_run and not self.require_all:
+            print("What could not run is no failure without --require-all.")
+        print(f"steps: {passed} passed, {failed} failed, {not_run} skipped", flush=True)
+        return 1 if failed or not passed or (not_run and self.require_all) else 0
+
+
+def run(*, pytest_arguments: list[str], require_all: bool, fast: bool) -> int:
+    """Run the suite and return its exit status."""
+    suite = Suite(pytest_arguments, require_all)
+    newest, oldest = choose_pairs()
+    with_pair(suite, newest, check_newest_fast if fast else check_newest, "test", "docs")
+    if oldest and not fast:
+        with_pair(suite, oldest, check_oldest, "test")
+    return suite.summarize()
+
+
+def with_pair(suite: Suite, pair: Pair, check: Callable[[Suite, Path], None], *extras: str) -> None:
+    """Check with a pair's environment; not being able to make it is one step that could not run."""
+    made: list[Path] = []
+
+    def make() -> int:
+        made.append(make_pair_venv(pair, *extras))
+        return 0
+
+    suite.step(f"set up {pair}", make)
+    for python in made:
+        check(suite, python)
+
+
+def check_newest_fast(suite: Suite, python: Path) -> None:
+    """Take the steps of which a change wants to hear first."""
+    tools = python.parent
+    suite.step("lint", lambda: run_command(tools / "ruff", "check"))
+    suite.step("format", lambda: run_command(tools / "ruff", "format", "--check"))
+    suite.step("types", lambda: run_command(tools / "mypy", **SITE))
+    check_migrations(suite, python)
+    suite.step("tests, SQLite", lambda: suite.pytest(python, "-m", "not browser"))
+
+
+def check_newest(suite: Suite, python: Path) -> None:
+    """Take every step that one Python and Django can."""
+    build = [python.parent / "sphinx-build", "-n", "-W", "--keep-going", "-q", "-b", "html", "docs", CACHE / "docs"]
+    check_newest_fast(suite, python)
+    suite.step("documentation", lambda: run_command(*build))
+    suite.step("tests, PostgreSQL", lambda: test_on(suite, python, POSTGRESQL))
+    suite.step("tests, MariaDB", lambda: test_on(suite, python, MARIADB))
+    suite.step("tests, browser", lambda: test_in_browser(suite, python))
+
+
+def check_oldest(suite: Suite, python: Path) -> None:
+    """Take the steps whose outcome may depend on the age of Python or Django."""
+    check_migrations(suite, python)
+    suite.step("tests, SQLite", lambda: suite.pytest(python, "-m", "not browser"))
+    suite.step("tests, PostgreSQL", lambda: test_on(suite, python, POSTGRESQL))
+
+
+def check_migrations(suite: Suite, python: Path) -> None:
+    """Fail when the models have changed and the migrations have not."""
+    check = [python.parent / "django-admin", "makemigrations", "--check", "--dry-run", "fineuploader_receiver"]
+    suite.step("migrations", lambda: run_command(*check, **SITE))
+
+
+def test_on(suite: Suite, python: Path, engine: Engine) -> int:
+    """Run the tests without the browser on a database server."""
+    with database(engine, python) as environment:
+        return suite.pytest(python, "-m", "not browser", **environment)
+
+
+def test_in_browser(suite: Suite, python: Path) -> int:
+    """Run the tests that drive the real client."""
+    client, chromium = fetch_client(python), find_chromium()
+    return suite.pytest(python, "-m", "browser", FINE_UPLOADER_DIR=str(client), CHROMIUM=chromium)
