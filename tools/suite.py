@@ -51,7 +51,7 @@ class Suite:
         self.outcomes.append(Outcome(name, result, time.monotonic() - start, reason))
 
     def pytest(self, python: Path, *arguments: str, **environment: str) -> int:
-        """Run the tests; finding none is a failure (pytest's status 5), and so is a skip when everything is required."""
+        """Run tests; finding none is a failure (pytest's status 5), and so is a skip where everything is required."""
         strictness = ["--no-skips"] if self.require_all else []
         command = [python.parent / "pytest", *arguments, *strictness, *self.pytest_arguments]
         return run_command(*command, **{"PYTHONSAFEPATH": "1", **environment})
