@@ -69,7 +69,9 @@ TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en-gb"
 
 STATIC_URL = "static/"
-STATICFILES_DIRS = [BASE_DIR / "static"]  # the set-up puts the client's npm package in here
+# The client's npm package, unpacked: the set-up puts it here, or the environment says where it is.
+FINE_UPLOADER_DIR = Path(os.environ.get("FINE_UPLOADER_DIR", BASE_DIR / "static" / "fine-uploader"))
+STATICFILES_DIRS = [("fine-uploader", FINE_UPLOADER_DIR)]
 
 MEDIA_ROOT = DATA_DIR / "media"  # has no URL: gallery.views.download serves the owner's files and nobody else's
 

@@ -25,7 +25,7 @@ class Command(BaseCommand):
         for demo in DEMO_USERS:
             self._make(demo)
         if not finders.find(CLIENT):
-            self.stderr.write(f"The client is missing: unpack the npm package fine-uploader so that static/{CLIENT} exists.")
+            self.stderr.write(f"Fine Uploader is missing: unpack its npm package at {settings.FINE_UPLOADER_DIR}")
 
     def _make(self, demo: DemoUser) -> None:
         if User.objects.filter(username=demo.name).exists():

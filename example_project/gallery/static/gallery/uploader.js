@@ -16,7 +16,7 @@ function startUploader() {
         callbacks: {
             onSubmitted: (id) => showKind(uploader, id),
             onSessionRequestComplete: () => uploader.getUploads().forEach(({id}) => showKind(uploader, id)),
-            onStatusChange: () => queueMicrotask(() => showSummary(uploader)),
+            onStatusChange: () => showSummary(uploader),
         },
     });
     return uploader;
