@@ -14,7 +14,7 @@ function startUploader() {
         text: {waitingForResponse: "Storing…", failUpload: "Upload failed"},
         thumbnails: {timeBetweenThumbs: 50},
         callbacks: {
-            onSubmitted: (id) => showKind(uploader, id),
+            onSubmitted: (id) => placeFirst(showKind(uploader, id)),
             onSessionRequestComplete: () => uploader.getUploads().forEach(({id}) => showKind(uploader, id)),
             onStatusChange: () => showSummary(uploader),
         },
@@ -22,10 +22,17 @@ function startUploader() {
     return uploader;
 }
 
-/* Name the file's kind on its tile, which a picture's thumbnail then covers. */
+/* Name the file's kind on its card, where a picture's thumbnail will cover it. */
 function showKind(uploader, id) {
+    const card = uploader.getItemByFileId(id);
     const extension = uploader.getName(id).match(/\.([^.]{1,4})$/);
-    uploader.getItemByFileId(id).querySelector(".tile").dataset.kind = extension ? extension[1] : "file";
+    card.querySelector(".tile").dataset.kind = extension ? extension[1] : "file";
+    return card;
+}
+
+/* The newest file comes first, as it does in the list that the server sends. */
+function placeFirst(card) {
+    card.parentNode.prepend(card);
 }
 
 /* Say in one line how things stand, for the eye and for screen readers. */
