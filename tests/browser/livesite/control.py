@@ -1,0 +1,80 @@
+"""What the tests do behind the site's back: log people in, look at rows and files, and lose them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import timedelta
+from io import StringIO
+from typing import Any
+
+from django.apps import apps
+from django.contrib.auth import get_user_model, login, logout
+from django.core.management import call_command
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils import timezone
+from django.views.decorators.csrf import csrf_exempt
+
+from fineuploader_receiver.models import UploadSession
+
+
+@csrf_exempt
+def log_in(request: HttpRequest) -> HttpResponse:
+    """Log in whoever is named, as a user made for the purpose."""
+    user, _ = get_user_model().objects.get_or_create(username=request.POST["username"])
+    login(request, user)
+    return HttpResponse(status=204)
+
+
+@csrf_exempt
+def log_out(request: HttpRequest) -> HttpResponse:
+    """Log the visitor out."""
+    logout(request)
+    return HttpResponse(status=204)
+
+
+def uploads(request: HttpRequest) -> JsonResponse:
+    """List the uploads that the query's lookups match, oldest first, with the digest of what is stored for each."""
+    rows = UploadSession.objects.filter(**request.GET.dict()).order_by("created_at", "pk")
+    return JsonResponse([describe(upload) for upload in rows], safe=False)
+
+
+def describe(upload: UploadSession) -> dict[str, Any]:
+    """Return what the tests compare; ``sha256`` is of the stored file, None before there is one."""
+    return {
+        "uuid": str(upload.uuid),
+        "receiver": upload.receiver,
+        "state": str(upload.state),
+        "filename": upload.filename,
+        "total_size": upload.total_size,
+        "total_chunks": upload.total_chunks,
+        "params": upload.params,
+        "file": upload.file,
+        "sha256": digest(upload) if upload.state == UploadSession.State.COMPLETE else None,
+    }
+
+
+def digest(upload: UploadSession) -> str:
+    """Return the SHA-256 of the finished file, read back through the upload."""
+    with upload.open() as file:
+        return hashlib.sha256(file.read()).hexdigest()
+
+
+@csrf_exempt
+def purge(request: HttpRequest) -> JsonResponse:
+    """Let one upload grow too old, and run the purge command as cron would."""
+    long_ago = timezone.now() - timedelta(days=1)
+    UploadSession.objects.filter(uuid=request.POST["uuid"]).update(expires_at=long_ago)
+    output = StringIO()
+    call_command("purge_expired_uploads", "--format", "json", stdout=output)
+    return JsonResponse(json.loads(output.getvalue()))
+
+
+@csrf_exempt
+def forget(request: HttpRequest) -> JsonResponse:
+    """Delete every row about one upload, as a database restored from before it would have none."""
+    deleted = 0
+    for model in apps.get_app_config("fineuploader_receiver").get_models():
+        if any(field.name == "uuid" for field in model._meta.get_fields()):
+            deleted += model._default_manager.filter(uuid=request.POST["uuid"]).delete()[0]
+    return JsonResponse({"deleted": deleted})

@@ -1,0 +1,21 @@
+"""Pages that load the genuine client."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.shortcuts import render
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest, HttpResponse
+
+
+def upload_page(request: HttpRequest, alias: str, kind: str) -> HttpResponse:
+    """Render a page with the client; only the kind ``generated`` carries the app's own options."""
+    context = {
+        "alias": alias,
+        "generated": kind == "generated",
+        "client_template": (settings.CLIENT_FOLDER / "fine-uploader" / "templates" / "default.html").read_text(),
+    }
+    return render(request, "page.html", context)

@@ -1,0 +1,77 @@
+"""Settings of the site that the real client uploads into: a plain Django site, with one receiver per thing to try."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from browser.livesite.databases import database_settings
+from browser.livesite.renamed import RENAMED
+
+FOLDER = Path(os.environ["LIVESITE_FOLDER"])
+CLIENT_FOLDER = Path(os.environ["LIVESITE_CLIENT"])
+HOSTS = ("127.0.0.1", "localhost")
+ORIGINS = [f"http://{host}:{port}" for host in HOSTS for port in os.environ["LIVESITE_PORTS"].split(",")]
+
+DEBUG = False
+SECRET_KEY = "a key that guards nothing"
+ALLOWED_HOSTS = list(HOSTS)
+ROOT_URLCONF = "browser.livesite.urls"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+DATABASES = {"default": database_settings(os.environ["LIVESITE_DATABASE"])}
+MEDIA_ROOT = FOLDER / "media"
+MEDIA_URL = "/media/"
+STATIC_URL = "/static/"
+USE_TZ = True
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.staticfiles",
+    "corsheaders",
+    "fineuploader_receiver",
+]
+MIDDLEWARE = [
+    "corsheaders.middleware.CorsMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [Path(__file__).parent / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {"context_processors": ["django.template.context_processors.request"]},
+    }
+]
+
+CORS_ALLOWED_ORIGINS = ORIGINS
+CORS_ALLOW_CREDENTIALS = True
+CORS_ALLOW_HEADERS = ["cache-control", "content-type", "x-csrftoken", "x-mime-type", "x-requested-with", "x-token"]
+CSRF_TRUSTED_ORIGINS = ORIGINS
+
+FINEUPLOADER_RECEIVERS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "anonymous": {"ALLOW_ANONYMOUS": True},
+    "with_done": {"DONE_REQUEST": True},
+    "without_done": {"DONE_REQUEST": False},
+    "limited": {"MAX_FILE_SIZE": 1000, "ALLOWED_EXTENSIONS": ["txt", "png"]},
+    "pictures": {"ALLOWED_CONTENT_TYPES": ["image/png"]},
+    "renamed": {"PARAM_NAMES": RENAMED},
+    "objects": {"BACKEND": "fineuploader_receiver.backends.storage.StorageBackend"},
+    "tokens": {"RECEIVER": "browser.livesite.receivers.TokenReceiver"},
+    "faltering": {"RECEIVER": "browser.livesite.receivers.FalteringReceiver"},
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {"stderr": {"class": "logging.StreamHandler"}},
+    "root": {"handlers": ["stderr"], "level": "INFO"},
+}

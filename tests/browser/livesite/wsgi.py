@@ -1,0 +1,10 @@
+"""What gunicorn serves: the site, behind a recorder of every request it was sent, preflights included."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.core.wsgi import get_wsgi_application
+
+from browser.livesite.recorder import Recorder
+
+application = Recorder(get_wsgi_application(), settings.FOLDER / "requests.jsonl")

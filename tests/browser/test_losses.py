@@ -1,0 +1,225 @@
+"""Uploads that the server loses: purged, deleted, forgotten with an old database, or with their bytes gone.
+
+No page may be told success for a file that is not complete, and no page that tells the server about itself may hang.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from browser.files import make_file
+from browser.person import complete
+from browser.wire import chunk, is_kind, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from browser.files import File
+    from browser.person import Person
+    from browser.uploader import Uploader
+
+TENS: dict[str, Any] = {"chunking": {"enabled": True, "partSize": 10}, "resume": {"enabled": True}}
+SEQUENTIAL: dict[str, Any] = {"chunking": {"concurrent": {"enabled": False}}}
+CONCURRENT: dict[str, Any] = {"chunking": {"concurrent": {"enabled": True}}}
+RETRY: dict[str, Any] = {"retry": {"enableAuto": True, "autoAttemptDelay": 0.02}}
+LOSSES: dict[str, Callable[[Person, str, str], None]] = {
+    "purged": lambda person, uuid, alias: person.site.purge(uuid),
+    "deleted": lambda person, uuid, alias: person.delete(uuid, alias),
+    "forgotten": lambda person, uuid, alias: person.site.forget(uuid),
+    "emptied": lambda person, uuid, alias: person.site.empty_media(),
+}
+
+every_loss = pytest.mark.parametrize("loss", LOSSES)
+every_mode = pytest.mark.parametrize("mode", [SEQUENTIAL, CONCURRENT], ids=["sequential", "concurrent"])
+every_backend = pytest.mark.parametrize("alias", ["default", "objects"])
+
+
+def done(person: Person, alias: str) -> dict[str, Any]:
+    """Return options for a page that sends the success request."""
+    return {"chunking": {"success": {"endpoint": person.endpoint(alias) + "/done"}}}
+
+
+def lose_in_the_middle(person: Person, uploader: Uploader, file: File, loss: str, alias: str) -> None:
+    """Lose the upload just before chunk 3 is sent, and let the client go on."""
+    person.wire.before(chunk(3), lambda message: LOSSES[loss](person, message["qquuid"], alias))
+    assert uploader.upload(file).succeeded == [0]
+
+
+def lose_between_pages(
+    person: Person, uploader: Uploader, file: File, loss: str, alias: str, *, left_at: int = 3
+) -> None:
+    """Close the page while chunk ``left_at`` is on its way, and lose the upload."""
+    person.wire.hold(chunk(left_at))
+    uploader.add(file)
+    person.wire.wait_for_held(uploader.page)
+    uuid = uploader.uuid()
+    uploader.page.close()
+    person.wire.held.clear()
+    LOSSES[loss](person, uuid, alias)
+
+
+# Pages built on the generated options.
+
+
+@every_backend
+@every_loss
+@every_mode
+def test_generated_page_recovers_from_a_loss_in_the_middle(
+    person: Person, mode: dict[str, Any], loss: str, alias: str
+) -> None:
+    file = make_file(65)
+    lose_in_the_middle(person, person.start_generated(alias, TENS, RETRY, mode), file, loss, alias)
+    assert person.stored() == complete(file)
+
+
+@every_backend
+@every_loss
+@every_mode
+def test_generated_page_recovers_from_a_loss_between_pages(
+    person: Person, mode: dict[str, Any], loss: str, alias: str
+) -> None:
+    file = make_file(65)
+    lose_between_pages(person, person.start_generated(alias, TENS, RETRY, mode), file, loss, alias)
+    uploader = person.start_generated(alias, TENS, RETRY, mode)
+    assert uploader.upload(file).succeeded == [0]
+    assert person.stored() == complete(file)
+
+
+@every_loss
+@every_mode
+def test_generated_page_recovers_when_only_the_last_chunk_was_left(
+    person: Person, mode: dict[str, Any], loss: str
+) -> None:
+    """The resumed chunk is alone in flight: a reset in its answer would hang a concurrent page for ever."""
+    file = make_file(65)
+    uploader = person.start_generated("default", TENS, RETRY, mode)
+    person.wire.hold(chunk(6))
+    uploader.add(file)
+    person.wire.wait_for_held(uploader.page)
+    uploader.wait_for("chunk", 6)
+    uuid = uploader.uuid()
+    uploader.page.close()
+    person.wire.held.clear()
+    LOSSES[loss](person, uuid, "default")
+    person.wire.messages.clear()
+    uploader = person.start_generated("default", TENS, RETRY, mode)
+    assert uploader.upload(file).succeeded == [0]
+    assert person.wire.kinds[:2] == ["6", "done"]
+    assert person.stored() == complete(file)
+
+
+@pytest.mark.parametrize("loss", ["deleted", "forgotten"])
+@every_mode
+def test_generated_page_recovers_from_a_loss_before_done(person: Person, mode: dict[str, Any], loss: str) -> None:
+    file = make_file(65)
+    uploader = person.start_generated("default", TENS, RETRY, mode)
+    person.wire.before(is_kind("done"), lambda message: LOSSES[loss](person, message["qquuid"], "default"))
+    assert uploader.upload(file).succeeded == [0]
+    assert person.stored() == complete(file)
+
+
+@every_mode
+def test_purge_of_a_complete_upload_before_done_loses_nothing(person: Person, mode: dict[str, Any]) -> None:
+    file = make_file(65)
+    uploader = person.start_generated("default", TENS, RETRY, mode)
+    person.wire.before(is_kind("done"), lambda message: person.site.purge(message["qquuid"]))
+    assert uploader.upload(file).errors == []
+    assert person.stored() == complete(file)
+
+
+# Hand-written pages with the success request.
+
+
+@pytest.mark.parametrize("alias", ["default", "with_done"])
+@every_loss
+@every_mode
+def test_page_with_done_recovers_from_a_loss_in_the_middle(
+    person: Person, mode: dict[str, Any], loss: str, alias: str
+) -> None:
+    file = make_file(65)
+    lose_in_the_middle(person, person.start(alias, TENS, RETRY, mode, done(person, alias)), file, loss, alias)
+    assert person.stored() == complete(file)
+
+
+@pytest.mark.parametrize("alias", ["default", "with_done"])
+@every_loss
+@every_mode
+def test_page_with_done_recovers_from_a_loss_between_pages(
+    person: Person, mode: dict[str, Any], loss: str, alias: str
+) -> None:
+    file = make_file(65)
+    lose_between_pages(person, person.start(alias, TENS, RETRY, mode, done(person, alias)), file, loss, alias)
+    uploader = person.start(alias, TENS, RETRY, mode, done(person, alias))
+    assert uploader.upload(file).succeeded == [0]
+    assert person.stored() == complete(file)
+
+
+@every_loss
+@every_mode
+def test_done_with_a_chunk_missing_is_409_with_reset_and_starts_again(
+    person: Person, mode: dict[str, Any], loss: str
+) -> None:
+    file = make_file(65)
+    uploader = person.start("with_done", TENS, RETRY, mode, done(person, "with_done"))
+    person.wire.before(chunk(6), lambda message: LOSSES[loss](person, message["qquuid"], "with_done"))
+    answers: list[tuple[int, dict[str, Any]]] = []
+    uploader.page.on(
+        "response",
+        lambda response: answers.append((response.status, response.json())) if response.url.endswith("/done") else None,
+    )
+    assert uploader.upload(file).succeeded == [0]
+    assert [(status, answer.get("reset", False)) for status, answer in answers] == [(409, True), (200, False)]
+    assert isinstance(answers[0][1]["error"], str)
+    assert person.wire.indexes.count(0) == 2
+    assert person.stored() == complete(file)
+
+
+# Hand-written pages without the success request.
+
+
+@pytest.mark.parametrize("alias", ["default", "without_done"])
+@every_loss
+def test_sequential_page_without_done_is_reset_in_the_middle(person: Person, alias: str, loss: str) -> None:
+    file = make_file(65)
+    lose_in_the_middle(person, person.start(alias, TENS, RETRY, SEQUENTIAL), file, loss, alias)
+    assert person.stored() == complete(file)
+
+
+@pytest.mark.parametrize("alias", ["default", "without_done"])
+@every_loss
+def test_sequential_page_without_done_is_reset_when_it_resumes(person: Person, alias: str, loss: str) -> None:
+    file = make_file(65)
+    lose_between_pages(person, person.start(alias, TENS, RETRY, SEQUENTIAL), file, loss, alias)
+    uploader = person.start(alias, TENS, RETRY, SEQUENTIAL)
+    assert uploader.upload(file).succeeded == [0]
+    assert person.stored() == complete(file)
+
+
+@pytest.mark.parametrize("alias", ["default", "without_done"])
+@every_loss
+def test_sequential_page_without_done_and_retry_fails_in_words(person: Person, alias: str, loss: str) -> None:
+    """Without a retry the client cannot start again by itself; it must not believe that all is well."""
+    file = make_file(65)
+    uploader = person.start(alias, TENS, SEQUENTIAL)
+    person.wire.before(chunk(3), lambda message: LOSSES[loss](person, message["qquuid"], alias))
+    outcome = uploader.upload(file)
+    assert outcome.failed == [0]
+    assert len(outcome.errors) == 1
+    assert uploader.call("retry", 0)
+    assert uploader.finish().succeeded == [0]
+    assert person.stored() == complete(file)
+
+
+@every_loss
+def test_concurrent_page_without_done_is_never_told_success_for_an_incomplete_file(person: Person, loss: str) -> None:
+    """The reset throws inside such a client, which may then hang; the docs say so. What it must not do is succeed."""
+    file = make_file(65)
+    uploader = person.start("without_done", TENS, RETRY, CONCURRENT)
+    person.wire.before(chunk(5), lambda message: LOSSES[loss](person, message["qquuid"], "without_done"))
+    uploader.add(file)
+    wait_until(uploader.page, lambda: bool(person.page_errors or uploader.events_of("all_complete")))
+    successes = [event for event in uploader.events_of("complete") if event["response"]["success"]]
+    assert not successes or person.stored() == complete(file)
+    person.page_errors.clear()
