@@ -1,4 +1,7 @@
-"""Pages of another origin, with django-cors-headers. Nothing listens in the browser here: it would answer preflights."""
+"""Pages of another origin, with django-cors-headers.
+
+Nothing listens in the browser here: Playwright would then answer the preflights itself.
+"""
 
 from __future__ import annotations
 

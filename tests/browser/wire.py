@@ -166,6 +166,12 @@ class Wire:
         """Wait until so many requests are kept back."""
         wait_until(page, lambda: len(self.held) >= count)
 
+    def take_held(self, match: Match) -> Route:
+        """Take the one request that matches out of those kept back."""
+        (route,) = (route for route in self.held if match(read_message(route.request)))
+        self.held.remove(route)
+        return route
+
     def release(self) -> None:
         """Send what was kept back."""
         while self.held:
