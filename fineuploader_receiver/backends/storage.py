@@ -1,0 +1,243 @@
+"""Chunks as objects in any Django storage, joined by one `save()` that reads through them.
+
+Only the storage API is used: `save`, `open`, `delete`, and `listdir` and `size` where there are any. Nothing is ever
+saved twice under one name: each attempt has a fresh one, and what `save` returns is the name that counts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import io
+import logging
+import posixpath
+import re
+import secrets
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from typing import IO, Any, TypeVar
+
+from django.conf import settings
+from django.core.files.base import File
+from django.core.files.storage import Storage
+
+from .base import Backend, BackendFailed, ChunkWriter, Staging, StagingLost, StoredChunk
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+PREFIX = ".fineuploader"
+SPOOL_SIZE = 2**20
+"""Bytes of a chunk kept in memory; the rest is spooled to a temporary file until the chunk is whole."""
+
+_FOLDER_NAME = re.compile(r"[0-9a-f]{32}\Z")
+_CHUNK_NAME = re.compile(r"[0-9]+\.[0-9a-f]{32}")
+
+
+class StorageBackend(Backend):
+    """For any storage. A chunk that is being received is spooled locally and saved as one object when it is whole."""
+
+    def begin(self) -> Staging:
+        return Staging(PREFIX, secrets.token_hex(16))
+
+    def open_chunk(self, staging: Staging, *, index: int, offset: int, token: str) -> ChunkWriter:
+        name = posixpath.join(staging.root, staging.name, f"{index}.{token}")
+        return StorageChunkWriter(self.storage, name, self.staging_dir)
+
+    def assemble(self, staging: Staging, chunks: Sequence[StoredChunk], *, name: str, size: int) -> str:
+        with contextlib.closing(ChunkReader(self.storage, chunks)) as reader:
+            content = File(reader, name=name)  # type: ignore[arg-type]
+            content.size = size
+            actual = _asked(lambda: self.storage.save(name, content, max_length=512))
+        kept = self._size(actual)
+        if kept is not None and kept != size:
+            self.retract(actual)
+            raise BackendFailed(f"The storage kept {kept} of {size} bytes.")
+        return actual
+
+    def retract(self, name: str) -> None:
+        _asked(lambda: self.storage.delete(name))
+
+    def discard(self, staging: Staging, chunks: Sequence[StoredChunk], *, published: bool) -> bool:
+        folder = posixpath.join(staging.root, staging.name)
+        keys = {chunk.key for chunk in chunks} | {posixpath.join(folder, name) for name in self._names(folder)}
+        for key in keys:
+            _asked(lambda key=key: self.storage.delete(key))  # type: ignore[misc]
+        with contextlib.suppress(Exception):
+            # Where folders exist they are left empty; elsewhere there is nothing of that name.
+            self.storage.delete(folder)
+        return True
+
+    def orphans(self, *, before: datetime.datetime) -> Iterator[Staging]:
+        try:
+            folders, _ = self.storage.listdir(PREFIX)
+        except (NotImplementedError, FileNotFoundError):
+            return
+        for name in folders:
+            if _FOLDER_NAME.match(name) and self._is_older(posixpath.join(PREFIX, name), before):
+                yield Staging(PREFIX, name)
+
+    def check(self) -> list[str]:
+        name = posixpath.join(PREFIX, "check", secrets.token_hex(16))
+        try:
+            name = self.storage.save(name, File(io.BytesIO(b"check"), name=name))
+            with self.storage.open(name, "rb") as file:
+                same = file.read() == b"check"
+            self.storage.delete(name)
+        except Exception as error:
+            return [f"The storage did not save, open and delete an object: {error!r}."]
+        return [] if same else ["The storage returned other bytes than it was given."]
+
+    def _names(self, folder: str) -> list[str]:
+        """Names of our own making in an upload's folder, where the storage can list."""
+        try:
+            _, names = self.storage.listdir(folder)
+        except (NotImplementedError, FileNotFoundError):
+            return []
+        except Exception as error:
+            raise BackendFailed(repr(error)) from error
+        return [name for name in names if _CHUNK_NAME.match(name)]
+
+    def _is_older(self, folder: str, before: datetime.datetime) -> bool:
+        for name in self._names(folder):
+            with contextlib.suppress(NotImplementedError, FileNotFoundError):
+                changed = self.storage.get_modified_time(posixpath.join(folder, name))
+                if changed.timestamp() >= before.timestamp():
+                    return False
+        return True
+
+    def _size(self, name: str) -> int | None:
+        try:
+            return self.storage.size(name)
+        except NotImplementedError:
+            return None
+        except Exception as error:
+            raise BackendFailed(repr(error)) from error
+
+
+class StorageChunkWriter(ChunkWriter):
+    """Spools a chunk and saves it as one object when it is whole: `Storage.save` pulls, and cannot be pushed into."""
+
+    def __init__(self, storage: Storage, name: str, spool_dir: str | None) -> None:
+        self.key = name
+        self._storage = storage
+        self._spool: IO[bytes] = tempfile.SpooledTemporaryFile(  # noqa: SIM115
+            SPOOL_SIZE, dir=spool_dir or settings.FILE_UPLOAD_TEMP_DIR
+        )
+        self._size = 0
+        self._saved = False
+
+    def write(self, data: bytes | memoryview) -> None:
+        _asked(lambda: self._spool.write(data))
+        self._size += len(data)
+
+    def commit(self) -> str:
+        self._spool.seek(0)
+        content = File(self._spool, name=self.key)
+        content.size = self._size
+        self.key = _asked(lambda: self._storage.save(self.key, content, max_length=255))
+        self._saved = True
+        self._spool.close()
+        return self.key
+
+    def abort(self) -> None:
+        self._spool.close()
+        if self._saved:
+            try:
+                self._storage.delete(self.key)
+            except Exception:
+                logger.warning("A staged object could not be deleted; the purge will find it.", exc_info=True)
+
+
+class ChunkReader(io.RawIOBase):
+    """The chunks one after another as one seekable file; one chunk is open at a time.
+
+    Raises StagingLost where a chunk is gone or is not as long as it was. Seekable, because storages rewind what they
+    are given: to measure it, to digest it, to send it again.
+    """
+
+    def __init__(self, storage: Storage, chunks: Sequence[StoredChunk]) -> None:
+        self._storage = storage
+        self._chunks = chunks
+        self._size = sum(chunk.size for chunk in chunks)
+        self._position = 0
+        self._current = -1
+        self._file: IO[Any] | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        self._position = max(0, base + offset)
+        return self._position
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        wanted = self._size - self._position if size is None or size < 0 else size
+        pieces = []
+        while wanted > 0 and self._position < self._size:
+            data = self._read_once(wanted)
+            pieces.append(data)
+            wanted -= len(data)
+        return b"".join(pieces)
+
+    def readinto(self, buffer: Any, /) -> int:
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        self._close_current()
+        super().close()
+
+    def _read_once(self, wanted: int) -> bytes:
+        number = self._find(self._position)
+        chunk = self._chunks[number]
+        file = self._open(number)
+        within = self._position - chunk.offset
+        if file.tell() != within:
+            file.seek(within)
+        data: bytes = file.read(min(wanted, chunk.size - within))
+        if not data:
+            raise StagingLost("A staged object is shorter than it was.")
+        self._position += len(data)
+        return data
+
+    def _find(self, position: int) -> int:
+        low, high = 0, len(self._chunks)
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if self._chunks[middle].offset <= position else (low, middle)
+        return low
+
+    def _open(self, number: int) -> IO[Any]:
+        if self._current != number or self._file is None:
+            self._close_current()
+            try:
+                self._file = self._storage.open(self._chunks[number].key, "rb")
+            except FileNotFoundError as error:
+                raise StagingLost(str(error)) from error
+            self._current = number
+        return self._file
+
+    def _close_current(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def _asked(call: Callable[[], T]) -> T:
+    """Call the storage and turn whatever it raises into the contract's errors."""
+    try:
+        return call()
+    except (StagingLost, BackendFailed):
+        raise
+    except Exception as error:
+        raise BackendFailed(repr(error)) from error

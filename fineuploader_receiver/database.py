@@ -1,0 +1,96 @@
+"""What the three databases need said explicitly: one clock for all hosts, and retries where they refuse to wait."""
+
+from __future__ import annotations
+
+import datetime
+import random
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from django.conf import settings
+from django.db import OperationalError, connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import FloatField, Func
+from django.db.models.sql import Query
+from django.db.models.sql.compiler import SQLCompiler
+from django.utils import timezone
+
+T = TypeVar("T")
+
+RETRY_SECONDS = 20.0
+
+# PostgreSQL: serialization failure, deadlock, lock timeout. MariaDB and MySQL: record changed, lock wait, deadlock.
+_SQLSTATES = {"40001", "40P01", "55P03"}
+_ERRNOS = {1020, 1205, 1213}
+
+
+class DatabaseClock(Func):
+    """The database's clock in seconds since 1970.
+
+    A number and not `Now()`: that one is local time on MariaDB and UTC on SQLite, whatever USE_TZ says.
+    """
+
+    output_field = FloatField()
+    arity = 0
+
+    def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **_: Any) -> tuple[str, tuple[Any, ...]]:  # type: ignore[override]
+        # A database we do not know takes part with the host's own clock.
+        return "%s", (time.time(),)
+
+    def as_postgresql(
+        self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **_: Any
+    ) -> tuple[str, tuple[Any, ...]]:
+        return "EXTRACT(EPOCH FROM STATEMENT_TIMESTAMP())::double precision", ()
+
+    def as_sqlite(
+        self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **_: Any
+    ) -> tuple[str, tuple[Any, ...]]:
+        return "((julianday('now') - 2440587.5) * 86400.0)", ()
+
+    def as_mysql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **_: Any) -> tuple[str, tuple[Any, ...]]:
+        return "(UNIX_TIMESTAMP(NOW(6)) + 0E0)", ()
+
+
+def moment(seconds: float) -> datetime.datetime:
+    """The point in time that `DatabaseClock` means, in the form the model fields take under this USE_TZ."""
+    aware = datetime.datetime.fromtimestamp(float(seconds), tz=datetime.timezone.utc)
+    return aware if settings.USE_TZ else timezone.make_naive(aware, timezone.get_default_timezone())
+
+
+def database_now(using: str) -> datetime.datetime:
+    """Ask the database what time it is: one query, for the paths that read no row that could bring it along."""
+    connection = connections[using]
+    sql, params = connection.ops.compiler("SQLCompiler")(Query(None), connection, using).compile(DatabaseClock())
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {sql}", params)
+        (seconds,) = cursor.fetchone()
+    return moment(seconds)
+
+
+def in_transaction(using: str, work: Callable[[], T]) -> T:
+    """Run `work` in one transaction, again from its start where the database reports a lock, a deadlock or a lost race.
+
+    `work` must begin with a write: on SQLite a transaction that reads first fails at once when another one has
+    written meanwhile. Inside a transaction that someone else began there is nothing to repeat, so the error goes up.
+    """
+    deadline = time.monotonic() + RETRY_SECONDS
+    pause = 0.005
+    while True:
+        nested = connections[using].in_atomic_block
+        try:
+            with transaction.atomic(using=using):
+                return work()
+        except OperationalError as error:
+            if nested or not is_contention(error) or time.monotonic() > deadline:
+                raise
+        time.sleep(random.uniform(0, pause))
+        pause = min(pause * 2, 0.5)
+
+
+def is_contention(error: OperationalError) -> bool:
+    """Whether the statement failed only because another transaction was in its way."""
+    cause = error.__cause__
+    if getattr(cause, "sqlstate", None) in _SQLSTATES or getattr(cause, "pgcode", None) in _SQLSTATES:
+        return True
+    return (error.args[:1] and error.args[0] in _ERRNOS) or "is locked" in str(error)

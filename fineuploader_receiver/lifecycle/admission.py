@@ -1,0 +1,243 @@
+"""Who may send what: from a message to the row it belongs to, before a byte of its file is read."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+
+from django.db import IntegrityError, transaction
+
+from ..backends.base import BackendFailed, OutOfSpace, StagingLost
+from ..database import database_now, in_transaction
+from ..exceptions import (
+    Busy,
+    ChunkTooLarge,
+    FileTooLarge,
+    Forbidden,
+    NoSpace,
+    StorageFailed,
+    TooManyChunks,
+    TotalsChanged,
+)
+from ..models import UploadSession, UploadTombstone, database
+from ..owners import Caller
+from ..protocol.messages import DoneMessage, UploadMessage
+from ..receivers import Receiver
+from ..signals import upload_started
+from . import geometry, quota
+from .boot import current_boot
+from .naming import check_extension
+from .notify import notify
+from .pages import check_unknown
+from .removal import drop
+from .uploads import State, chunk_rows, find, rows, staging_of
+
+CLAIM_LAPSE = datetime.timedelta(seconds=90)
+"""How long after its last sign of life a claimed chunk still counts as being received."""
+
+_ATTEMPTS = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Admission:
+    """The row a message belongs to, the database's time, and whether this request made the row."""
+
+    upload: UploadSession
+    now: datetime.datetime
+    created: bool
+
+
+def admit(receiver: Receiver, caller: Caller, message: UploadMessage) -> Admission:
+    """Find or make the upload of a message.
+
+    Raises an UploadError where the caller may not, a limit is passed, totals changed, or the upload was lost and the
+    page must start again. Nothing is stored before all of that was checked.
+    """
+    check_limits(receiver, message)
+    for _ in range(_ATTEMPTS):
+        found = find(receiver, caller.owner, message.uuid)
+        if found is None:
+            admission = _begin(receiver, caller, message)
+        else:
+            admission = _continue(receiver, caller, message, *found)
+        if admission is not None:
+            return admission
+    raise Busy
+
+
+def check_limits(receiver: Receiver, message: UploadMessage) -> None:
+    """The limits that a message alone can break. What it does not declare is counted as it arrives."""
+    options = receiver.options
+    end = message.offset + (message.size or 0)
+    if options.max_file_size is not None and max(end, message.total_size or 0) > options.max_file_size:
+        raise FileTooLarge(_too_large(options.max_file_size))
+    if message.chunked and options.max_chunk_size is not None:
+        if max(message.size or 0, message.chunk_size or 0) > options.max_chunk_size:
+            raise ChunkTooLarge
+    if message.total_chunks > options.max_chunks:
+        raise TooManyChunks
+    check_extension(receiver, message.filename)
+    geometry.check_chunk(message)
+
+
+def begin_empty(receiver: Receiver, caller: Caller, message: DoneMessage) -> None:
+    """Make the upload of a 0-byte file of which only the success request was sent (protocol.md, section 4, item 1)."""
+    check_extension(receiver, message.filename)
+    _begin(
+        receiver,
+        caller,
+        UploadMessage(
+            uuid=message.uuid,
+            wire_uuid=message.wire_uuid,
+            filename=message.filename,
+            params=message.params,
+            total_size=0,
+            total_chunks=0,
+            done_request=True,
+        ),
+    )
+
+
+def tombstone_of(receiver: Receiver, caller: Caller, message: UploadMessage | DoneMessage) -> UploadTombstone | None:
+    tombstones = UploadTombstone.objects.using(database())
+    return tombstones.filter(receiver=receiver.alias, owner_key=caller.owner.key, uuid=message.uuid).first()
+
+
+def _too_large(limit: int) -> str:
+    return f"The file is too large: at most {limit} bytes are accepted."
+
+
+def _begin(receiver: Receiver, caller: Caller, message: UploadMessage) -> Admission | None:
+    """Make the row, or return None where a parallel request was faster."""
+    now = database_now(database())
+    upload = _draft(receiver, caller, message, now)
+    check_permission(receiver, caller, "upload", upload)
+    tombstone = tombstone_of(receiver, caller, message)
+    check_unknown(receiver, message, tombstone)
+    _check_space(receiver, upload)
+    _make_place(receiver, upload)
+    try:
+        made = in_transaction(database(), lambda: _insert(receiver, upload, tombstone, message))
+    except BaseException:
+        _clear_place(receiver, upload)
+        raise
+    if not made:
+        _clear_place(receiver, upload)
+        return None
+    notify(upload_started, upload=upload, request=caller.request)
+    return Admission(upload, now, created=True)
+
+
+def _draft(receiver: Receiver, caller: Caller, message: UploadMessage, now: datetime.datetime) -> UploadSession:
+    return UploadSession(
+        uuid=message.uuid,
+        owner_id=caller.owner.user.pk if caller.owner.user else None,
+        owner_key=caller.owner.key,
+        receiver=receiver.alias,
+        filename=message.filename[:1024],
+        content_type=message.content_type,
+        params=message.params,
+        total_size=message.total_size,
+        total_chunks=message.total_chunks,
+        chunk_size=message.chunk_size,
+        reserved_bytes=max(message.total_size or 0, message.body_size if message.total_size is None else 0),
+        storage=receiver.options.storage,
+        backend=receiver.backend_path,
+        done_request=message.done_request,
+        first_index=message.index,
+        resumed_index=message.index if message.resumed else None,
+        created_at=now,
+        updated_at=now,
+        expires_at=now + receiver.options.expire_after,
+    )
+
+
+def check_permission(receiver: Receiver, caller: Caller, action: str, upload: UploadSession | None) -> None:
+    if not receiver.has_permission(caller.request, action, upload):
+        raise Forbidden
+
+
+def _check_space(receiver: Receiver, upload: UploadSession) -> None:
+    free = receiver.backend.free_space()
+    if free is not None and free - upload.reserved_bytes < receiver.options.min_free_space:
+        raise NoSpace
+
+
+def _make_place(receiver: Receiver, upload: UploadSession) -> None:
+    try:
+        staging = receiver.backend.begin()
+    except OutOfSpace as error:
+        raise NoSpace from error
+    except (BackendFailed, StagingLost) as error:
+        raise StorageFailed from error
+    upload.staging_root, upload.staged_name = staging.root, staging.name
+    upload.boot_id = "" if receiver.backend.durable else current_boot()
+
+
+def _clear_place(receiver: Receiver, upload: UploadSession) -> None:
+    try:
+        receiver.backend.discard(staging_of(upload), (), published=False)
+    except BackendFailed:
+        # An empty place of our own making: `purge --orphans` finds it.
+        return
+
+
+def _insert(
+    receiver: Receiver, upload: UploadSession, tombstone: UploadTombstone | None, message: UploadMessage
+) -> bool:
+    upload.pk = None
+    if quota.is_limited(receiver):
+        quota.take_turn(receiver, upload.owner_key)
+        quota.check(receiver, upload, upload.reserved_bytes)
+    try:
+        with transaction.atomic(using=database()):
+            upload.save(using=database(), force_insert=True)
+    except IntegrityError:
+        return False
+    if tombstone is not None and message.index == 0:
+        tombstone.delete(using=database())
+    return True
+
+
+def _continue(
+    receiver: Receiver, caller: Caller, message: UploadMessage, upload: UploadSession, now: datetime.datetime
+) -> Admission | None:
+    """Admit to an upload that exists, or return None where it had to make way for a new one."""
+    check_permission(receiver, caller, "upload", upload)
+    if upload.state == State.REMOVING:
+        raise Busy
+    if upload.state == State.RECEIVING and _was_lost(receiver, upload):
+        drop(receiver, upload)
+        return None
+    if not geometry.same_totals(upload, message):
+        if upload.state != State.RECEIVING or message.index != 0 or _in_flight(upload, now):
+            raise TotalsChanged
+        # A picture that was scaled again, under its old uuid (protocol.md, section 1.11).
+        drop(receiver, upload, tombstone=False)
+        return None
+    if upload.state == State.RECEIVING:
+        _reserve(receiver, upload, message)
+    return Admission(upload, now, created=False)
+
+
+def _was_lost(receiver: Receiver, upload: UploadSession) -> bool:
+    """Whether the bytes are out of reach, or may have been in the memory of a machine that was switched off."""
+    return receiver.backend_of(upload) is None or upload.boot_id not in ("", current_boot())
+
+
+def _in_flight(upload: UploadSession, now: datetime.datetime) -> bool:
+    return chunk_rows(upload).filter(stored=False, claimed_at__gt=now - CLAIM_LAPSE).exists()
+
+
+def _reserve(receiver: Receiver, upload: UploadSession, message: UploadMessage) -> None:
+    """Reserve more for an upload that never said how large it is."""
+    wanted = upload.received_bytes + message.body_size
+    if upload.total_size is not None or wanted <= upload.reserved_bytes or not quota.is_limited(receiver):
+        return
+
+    def reserve() -> None:
+        quota.take_turn(receiver, upload.owner_key)
+        quota.check(receiver, upload, wanted)
+        rows().filter(pk=upload.pk, reserved_bytes__lt=wanted).update(reserved_bytes=wanted)
+
+    in_transaction(database(), reserve)

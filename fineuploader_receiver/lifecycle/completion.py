@@ -1,0 +1,350 @@
+"""Completing an upload: once, by one holder of a lease, with the same answer for everybody who asks.
+
+RECEIVING -> ASSEMBLING is a conditional update that takes the lease and writes down the name before anything is
+published under it. The holder renews the lease while it works. Whoever finds the lease lapsed takes it over: a file
+that the row says is published is adopted, anything else is assembled again under a name of the taker's own; staged
+bytes are kept until the row says COMPLETE, so that is always possible. A holder that lost its lease deletes only its
+own file, and only if the row never said that it was published.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import OperationalError, connections
+from django.db.models import Q
+
+from ..backends.base import Backend, BackendFailed, OutOfSpace, StagingLost
+from ..database import database_now, in_transaction
+from ..digests import digest_of
+from ..exceptions import (
+    Assembling,
+    Busy,
+    Forbidden,
+    HookFailed,
+    InvalidFile,
+    NoSpace,
+    StorageFailed,
+    UploadError,
+    UploadLost,
+    WrongKind,
+)
+from ..models import UploadSession, UploadTombstone, database
+from ..owners import Caller
+from ..protocol.messages import DoneMessage, Receipt
+from ..receivers import Receiver
+from ..signals import upload_completed
+from .admission import begin_empty, tombstone_of
+from .naming import check_extension, final_name
+from .pages import recall
+from .removal import drop
+from .sniffing import SNIFF_SIZE, check_type, sniff
+from .uploads import State, all_stored, find, reload, rows, staging_of, stored_chunks
+
+logger = logging.getLogger(__name__)
+
+LEASE = datetime.timedelta(seconds=20)
+WAIT_SECONDS = 25.0
+
+_FIRST_PAUSE = 0.02
+_LONGEST_PAUSE = 0.5
+
+
+def complete(receiver: Receiver, caller: Caller, message: DoneMessage) -> Receipt:
+    """Handle the success request: complete the upload, or repeat the answer of the completion that was.
+
+    An upload with anything missing or bad is dropped, and UploadLost tells the client to start again; that is right in
+    every mode of the client (protocol.md, section 2.2).
+    """
+    found = find(receiver, caller.owner, message.uuid)
+    if found is None:
+        upload = _begin_or_refuse(receiver, caller, message)
+    else:
+        upload, _ = found
+    if not receiver.has_permission(caller.request, "complete", upload):
+        raise Forbidden
+    if upload.state == State.RECEIVING:
+        _check_whole(receiver, upload, message)
+        _take_last_word(upload, message)
+    return Receipt(complete=finish(receiver, caller, upload))
+
+
+def finish(receiver: Receiver, caller: Caller, upload: UploadSession) -> bool:
+    """Bring an upload, all of whose chunks are stored, to COMPLETE, or wait for the process that is at it.
+
+    Raises Assembling after 25 seconds of waiting, UploadLost or the refusal where the upload ended otherwise, and
+    what went wrong where this process did the work: then the next attempt can go on.
+    """
+    deadline = time.monotonic() + WAIT_SECONDS
+    pause = _FIRST_PAUSE
+    while True:
+        found = reload(upload)
+        if found is None:
+            raise _how_it_ended(receiver, upload)
+        current, now = found
+        if current.state == State.COMPLETE:
+            return True
+        if current.state == State.REMOVING:
+            raise Busy
+        taken = _take_lease(receiver, current, now)
+        if taken is not None:
+            if _Completion(receiver, caller, *taken).run():
+                return True
+            continue
+        if time.monotonic() > deadline:
+            raise Assembling
+        time.sleep(pause)
+        pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+def _begin_or_refuse(receiver: Receiver, caller: Caller, message: DoneMessage) -> UploadSession:
+    tombstone = tombstone_of(receiver, caller, message)
+    if tombstone is not None and tombstone.refusal:
+        raise recall(tombstone)
+    if message.total_chunks != 0 or message.total_size != 0:
+        raise UploadLost
+    begin_empty(receiver, caller, message)
+    found = find(receiver, caller.owner, message.uuid)
+    if found is None:
+        raise Busy
+    return found[0]
+
+
+def _check_whole(receiver: Receiver, upload: UploadSession, message: DoneMessage) -> None:
+    good = (
+        receiver.backend_of(upload) is not None
+        and message.total_size in (None, upload.total_size)
+        and message.total_chunks in (None, upload.total_chunks)
+        and all_stored(upload)
+    )
+    if good:
+        return
+    if drop(receiver, upload, done_request=True, only=Q(state=State.RECEIVING)):
+        raise UploadLost
+    # It was just being completed, or removed, by somebody else: what they make of it is the answer.
+
+
+def _take_last_word(upload: UploadSession, message: DoneMessage) -> None:
+    """Names can be edited during the upload; the last one seen wins (protocol.md, section 1.12)."""
+    fields: dict[str, Any] = {}
+    if message.filename and message.filename[:1024] != upload.filename:
+        fields["filename"] = message.filename[:1024]
+    params = {**upload.params, **message.params}
+    if params != upload.params:
+        fields["params"] = params
+    if fields:
+        receiving = rows().filter(pk=upload.pk, state=State.RECEIVING)
+        in_transaction(database(), lambda: receiving.update(**fields))
+
+
+def _how_it_ended(receiver: Receiver, upload: UploadSession) -> UploadError:
+    names = {"receiver": upload.receiver, "owner_key": upload.owner_key, "uuid": upload.uuid}
+    tombstone = UploadTombstone.objects.using(database()).filter(**names).first()
+    return recall(tombstone) if tombstone is not None and tombstone.refusal else Busy()
+
+
+def _take_lease(receiver: Receiver, upload: UploadSession, now: datetime.datetime) -> tuple[UploadSession, str] | None:
+    """Become the one who completes. Returns the row as taken and the name a predecessor may have left."""
+    if upload.state == State.ASSEMBLING and upload.lease_until is not None and upload.lease_until > now:
+        return None
+    predecessor = upload.file
+    fields: dict[str, Any] = {
+        "state": State.ASSEMBLING,
+        "lease_token": secrets.token_hex(16),
+        "lease_until": now + LEASE,
+        "file": upload.file if upload.published else final_name(receiver, upload),
+    }
+    mine = rows().filter(pk=upload.pk, state=upload.state, lease_token=upload.lease_token)
+    if upload.state == State.ASSEMBLING:
+        mine = mine.filter(Q(lease_until=None) | Q(lease_until__lte=now))
+    if not in_transaction(database(), lambda: mine.update(**fields)):
+        return None
+    for name, value in fields.items():
+        setattr(upload, name, value)
+    return upload, predecessor
+
+
+class _Completion:
+    """The work of the lease's holder."""
+
+    def __init__(self, receiver: Receiver, caller: Caller, upload: UploadSession, predecessor: str) -> None:
+        self._receiver = receiver
+        self._caller = caller
+        self._upload = upload
+        self._predecessor = predecessor
+        self._token = upload.lease_token
+
+    def run(self) -> bool:
+        """True when the upload is COMPLETE by our hand, False when the lease was lost; it is free when this raises."""
+        try:
+            with _renewed(self._held):
+                backend = self._receiver.backend_of(self._upload)
+                if backend is None:
+                    raise StagingLost("The backend is gone.")
+                if not self._publish(backend):
+                    return False
+                kind, digest = self._examine()
+                if not self._commit(kind, digest):
+                    return False
+            self._clear_staging(backend)
+            return True
+        except StagingLost as error:
+            logger.warning("Staged bytes of upload %s are gone: %s", self._upload.uuid, error)
+            drop(self._receiver, self._upload, lease_token=self._token)
+            raise UploadLost from error
+        except WrongKind as error:
+            drop(self._receiver, self._upload, lease_token=self._token, refusal=error)
+            raise
+        except OutOfSpace as error:
+            self._release()
+            raise NoSpace from error
+        except BackendFailed as error:
+            logger.warning("Upload %s could not be assembled: %s", self._upload.uuid, error)
+            self._release()
+            raise StorageFailed from error
+        except BaseException:
+            self._release()
+            raise
+
+    def _held(self) -> Any:
+        return rows().filter(pk=self._upload.pk, state=State.ASSEMBLING, lease_token=self._token)
+
+    def _publish(self, backend: Backend) -> bool:
+        check_extension(self._receiver, self._upload.filename)
+        if self._upload.published:
+            return True
+        if self._predecessor and self._predecessor != self._upload.file:
+            backend.retract(self._predecessor)
+        chunks = stored_chunks(self._upload)
+        size = sum(chunk.size for chunk in chunks)
+        name = self._upload.file
+        try:
+            name = backend.assemble(staging_of(self._upload), chunks, name=name, size=size)
+        except BaseException:
+            with contextlib.suppress(BackendFailed):
+                backend.retract(name)
+            raise
+        fields = {"file": name, "published": True, "total_size": size}
+        if not in_transaction(database(), lambda: self._held().update(**fields)):
+            backend.retract(name)
+            return False
+        for key, value in fields.items():
+            setattr(self._upload, key, value)
+        return True
+
+    def _examine(self) -> tuple[str, str]:
+        """Look at the assembled file: its type, the receiver's validation, its digest. Raises WrongKind."""
+        options = self._receiver.options
+        try:
+            with self._receiver_storage_open() as file:
+                kind = sniff(file.read(SNIFF_SIZE), self._upload.filename)
+                check_type(self._receiver, kind)
+                file.seek(0)
+                self._validate(file)
+                if options.digest is None:
+                    return kind, ""
+                file.seek(0)
+                return kind, digest_of(file, options.digest)
+        except UploadError:
+            raise
+        except FileNotFoundError as error:
+            raise StagingLost("The published file is gone.") from error
+        except OSError as error:
+            raise BackendFailed(repr(error)) from error
+
+    def _receiver_storage_open(self) -> Any:
+        return self._upload.get_storage().open(self._upload.file, "rb")
+
+    def _validate(self, file: Any) -> None:
+        try:
+            self._receiver.validate(self._upload, file)
+        except ValidationError as error:
+            raise InvalidFile(" ".join(error.messages) or None) from error
+        except Exception as error:
+            logger.exception("The validation of upload %s failed.", self._upload.uuid)
+            raise HookFailed from error
+
+    def _commit(self, kind: str, digest: str) -> bool:
+        """Say COMPLETE and run the hooks in one transaction. Raises HookFailed with nothing committed."""
+        now = database_now(database())
+        fields = {
+            "state": State.COMPLETE,
+            "content_type": kind,
+            "digest": digest,
+            "updated_at": now,
+            "completed_at": now,
+            "expires_at": None,
+            "lease_token": "",
+            "lease_until": None,
+        }
+
+        def commit() -> bool:
+            if not self._held().update(**fields):
+                return False
+            for name, value in fields.items():
+                setattr(self._upload, name, value)
+            self._run_hooks()
+            return True
+
+        return in_transaction(database(), commit)
+
+    def _run_hooks(self) -> None:
+        try:
+            self._receiver.completed(self._upload, self._caller.request)
+            upload_completed.send(sender=UploadSession, upload=self._upload, request=self._caller.request)
+        except (UploadError, OperationalError):
+            raise
+        except Exception as error:
+            logger.exception("A receiver of the completed upload %s failed.", self._upload.uuid)
+            raise HookFailed from error
+
+    def _release(self) -> None:
+        """Give the lease back, so that the next attempt need not wait for it to lapse. A published file is kept."""
+        fields: dict[str, Any] = {"state": State.RECEIVING, "lease_token": "", "lease_until": None}
+        if not self._upload.published:
+            fields["file"] = ""
+        try:
+            in_transaction(database(), lambda: self._held().update(**fields))
+        except Exception:
+            logger.exception("The lease of upload %s could not be released; it will lapse.", self._upload.uuid)
+
+    def _clear_staging(self, backend: Backend) -> None:
+        """Drop the staged bytes of a complete upload; what cannot go now is left to the purge."""
+        try:
+            backend.discard(staging_of(self._upload), stored_chunks(self._upload), published=True)
+        except BackendFailed as error:
+            logger.warning("Staged bytes of upload %s are left to the purge: %s", self._upload.uuid, error)
+
+
+@contextlib.contextmanager
+def _renewed(held: Any) -> Iterator[None]:
+    """Renew the lease from a thread of its own while the block runs. A dead process renews nothing."""
+    done = threading.Event()
+
+    def renew() -> None:
+        using = database()
+        try:
+            while not done.wait(LEASE.total_seconds() / 3):
+                try:
+                    until = database_now(using) + LEASE
+                    held().update(lease_until=until)
+                except Exception:
+                    logger.warning("A lease could not be renewed.", exc_info=True)
+        finally:
+            connections[using].close()
+
+    thread = threading.Thread(target=renew, name="fineuploader-lease", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()

@@ -1,0 +1,77 @@
+"""What an owner may see of its uploads: the status of one, and the list of finished ones."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Iterable
+from typing import Any
+
+from ..exceptions import Forbidden, NotFound
+from ..models import UploadSession
+from ..owners import Caller
+from ..receivers import Receiver
+from .uploads import State, chunk_rows, find, rows
+
+logger = logging.getLogger(__name__)
+
+MAX_LISTED = 1000
+
+
+def status(receiver: Receiver, caller: Caller, number: uuid.UUID) -> dict[str, Any]:
+    """The state of the owner's upload: bytes stored so far, and the stored indexes as inclusive ranges.
+
+    Raises NotFound for an unknown upload and for someone else's, which look the same, and Forbidden.
+    """
+    found = find(receiver, caller.owner, number)
+    if found is None:
+        raise NotFound
+    upload, _ = found
+    if not receiver.has_permission(caller.request, "status", upload):
+        raise Forbidden
+    return {
+        "success": True,
+        "uuid": str(upload.uuid),
+        "state": str(upload.state),
+        "received": _ranges(upload),
+        "bytes": upload.received_bytes,
+        "total": upload.total_size,
+        "chunks": upload.total_chunks,
+        "name": upload.filename,
+        "expires": upload.expires_at.isoformat() if upload.expires_at else None,
+    }
+
+
+def list_uploads(receiver: Receiver, caller: Caller) -> list[dict[str, Any]]:
+    """The owner's complete and unclaimed uploads, newest first, at most 1000, as the client's initial file list.
+
+    An item without uuid or name would make the client drop it and all that follow, so it is left out and logged.
+    """
+    if not receiver.has_permission(caller.request, "list", None):
+        raise Forbidden
+    uploads = rows().filter(receiver=receiver.alias, owner_key=caller.owner.key, state=State.COMPLETE, claimed_at=None)
+    items = []
+    for upload in uploads.order_by("-completed_at", "-pk")[:MAX_LISTED]:
+        item = receiver.session_item(upload)
+        if item.get("uuid") and item.get("name"):
+            items.append(item)
+        else:
+            logger.warning("Upload %s is left out of the initial list: its item has no uuid or no name.", upload.uuid)
+    return items
+
+
+def _ranges(upload: UploadSession) -> list[list[int]]:
+    if upload.state == State.COMPLETE:
+        return [[0, upload.total_chunks - 1]] if upload.total_chunks else []
+    indexes = chunk_rows(upload).filter(stored=True).order_by("index").values_list("index", flat=True)
+    return _runs(indexes.iterator())
+
+
+def _runs(indexes: Iterable[int]) -> list[list[int]]:
+    runs: list[list[int]] = []
+    for index in indexes:
+        if runs and runs[-1][1] == index - 1:
+            runs[-1][1] = index
+        else:
+            runs.append([index, index])
+    return runs

@@ -1,0 +1,69 @@
+"""When to answer a chunk with `reset`: only where the page is known, or seen, not to break on it.
+
+A chunk of an upload that the server has lost must not simply be accepted: a page that sends no success request would
+report a file that is not there. But `reset` in a chunk's answer throws inside a page with concurrent chunks (clients
+5.5.1 to 5.16.2; protocol.md, section 2.2). So it depends on the page:
+
+* With the success request: accept; that request finds what is missing and resets, which works in every mode.
+* Without it: reset at once.
+* Unknown: go by what was seen. Chunks out of order, or two different indexes with `qqresume`, are signs of concurrency,
+  and the client wants a success request with that: accept. Otherwise a chunk of a vanished upload is reset, and an
+  upload that began with a resumed chunk is reset when its last chunk arrives and chunk 0 was never seen.
+"""
+
+from __future__ import annotations
+
+from ..exceptions import BY_CODE, ChunksMissing, UploadError, UploadLost
+from ..models import UploadSession, UploadTombstone
+from ..protocol.messages import UploadMessage
+from ..receivers import Receiver
+from .uploads import chunk_rows, rows
+
+
+def sends_done(receiver: Receiver, message: UploadMessage, seen: bool | None) -> bool | None:
+    """Whether the page sends the success request, as far as known: it says so, was seen, or the site says so."""
+    for word in (message.done_request, seen, receiver.options.done_request):
+        if word is not None:
+            return word
+    return None
+
+
+def check_unknown(receiver: Receiver, message: UploadMessage, tombstone: UploadTombstone | None) -> None:
+    """Judge a chunk whose upload does not exist: accept it by returning, or raise what the client must hear."""
+    if message.index == 0:
+        return
+    if tombstone is not None and tombstone.refusal:
+        raise recall(tombstone)
+    done = sends_done(receiver, message, tombstone.done_request if tombstone else None)
+    if done is True:
+        return
+    if done is False and (tombstone is not None or message.resumed):
+        raise UploadLost
+    if tombstone is not None and not tombstone.out_of_order:
+        raise UploadLost
+
+
+def check_last(receiver: Receiver, upload: UploadSession, message: UploadMessage) -> None:
+    """Judge the arrival of the last index while others are missing.
+
+    Raises UploadLost, or ChunksMissing where only a repeat of this chunk would prove the loss: an upload that began in
+    the middle without `qqresume` and went on in order is most likely one whose rows were restored from a backup, but a
+    concurrent page whose first chunks are delayed looks the same, until it tries again.
+    """
+    if message.index != upload.total_chunks - 1 or upload.first_index == 0:
+        return
+    if sends_done(receiver, message, upload.done_request) is True or upload.out_of_order:
+        return
+    stored = set(chunk_rows(upload).filter(stored=True).values_list("index", flat=True))
+    if min(stored, default=0) != upload.first_index:
+        return
+    if upload.resumed_index is not None or upload.suspected:
+        raise UploadLost
+    if len(stored) > 1 and len(stored) == upload.total_chunks - upload.first_index:
+        rows().filter(pk=upload.pk).update(suspected=True)
+        raise ChunksMissing
+
+
+def recall(tombstone: UploadTombstone) -> UploadError:
+    """The refusal that a tombstone remembers."""
+    return BY_CODE[tombstone.refusal](tombstone.message)

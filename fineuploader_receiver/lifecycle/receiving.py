@@ -1,0 +1,328 @@
+"""Receiving a chunk: claim its index, stream its bytes to the backend, commit, and complete the upload if all is here.
+
+The order of steps is what keeps promises 1 to 4. (1) The backend opens a writer. (2) The chunk's row is claimed with
+the attempt's token. (3) Bytes flow, counted. (4) The writer commits. (5) One transaction counts the chunk on the upload
+and marks its row stored, by compare-and-swap on the token. A crash between any two of them leaves an index that is not
+stored, which the client's repeat stores. No transaction is open while bytes flow.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models import Case, F, Q, Value, When
+from django.db.models.functions import Greatest
+
+from ..backends.base import BackendFailed, ChunkWriter, OutOfSpace, StagingLost
+from ..database import database_now, in_transaction
+from ..digests import BodyDigest
+from ..exceptions import (
+    Busy,
+    ChunkTooLarge,
+    DigestMismatch,
+    FileTooLarge,
+    NoSpace,
+    SizeMismatch,
+    StorageFailed,
+    TotalsChanged,
+    UploadError,
+    WrongKind,
+)
+from ..models import UploadChunk, UploadSession, database
+from ..owners import Caller
+from ..protocol.messages import Receipt, UploadMessage
+from ..receivers import Receiver
+from ..signals import chunk_received
+from .admission import Admission, admit
+from .completion import finish
+from .notify import notify
+from .pages import check_last, sends_done
+from .removal import drop
+from .sniffing import SNIFF_SIZE, check_type, sniff
+from .uploads import State, all_stored, chunk_rows, rows, staging_of
+
+logger = logging.getLogger(__name__)
+
+Content = Iterator["bytes | memoryview"]
+
+HEARTBEAT_SECONDS = 30.0
+SPACE_CHECK_BYTES = 64 * 2**20
+PARALLEL_CHUNKS = 16
+"""More chunks of one upload than a browser sends at once: only so near its end is an upload looked at as a whole."""
+
+
+class _Lost(Exception):
+    """The row or the bytes of an upload vanished before the body was read: admission must judge again."""
+
+
+def receive(receiver: Receiver, caller: Caller, message: UploadMessage, content: Content) -> Receipt:
+    """Take a simple upload or a chunk, whose file bytes `content` yields, and return what became of the upload.
+
+    An index that is stored already is read and not written. Raises an UploadError; then nothing of these bytes counts,
+    and an upload that this request began is gone again, unless other chunks of it are on their way.
+    """
+    while True:
+        admission = admit(receiver, caller, message)
+        if admission.upload.state != State.RECEIVING:
+            _read_repeat(admission.upload, message, content)
+            return Receipt(complete=finish(receiver, caller, admission.upload))
+        try:
+            stored = _Attempt(receiver, caller, message, admission).run(content)
+        except _Lost:
+            drop(receiver, admission.upload)
+            continue
+        if stored:
+            notify(chunk_received, upload=admission.upload, request=caller.request)
+        else:
+            _read_repeat(admission.upload, message, content)
+        return _look_at_whole(receiver, caller, message, admission.upload)
+
+
+def _read_repeat(upload: UploadSession, message: UploadMessage, content: Content) -> None:
+    """Read the body of a chunk that is here already, as far as to know that it could be the same."""
+    size = sum(len(data) for data in content)
+    simple = not message.chunked and upload.total_size is not None
+    if simple and size != upload.total_size:
+        raise TotalsChanged
+
+
+def _look_at_whole(receiver: Receiver, caller: Caller, message: UploadMessage, upload: UploadSession) -> Receipt:
+    """Complete the upload if every chunk is here. Repeats look too, so a completion that failed is tried again."""
+    if _is_far_from_whole(receiver, message, upload):
+        return Receipt(complete=False)
+    if all_stored(upload):
+        return Receipt(complete=finish(receiver, caller, upload))
+    try:
+        check_last(receiver, upload, message)
+    except UploadError as error:
+        if error.reset:
+            drop(receiver, upload)
+        raise
+    return Receipt(complete=False)
+
+
+def _is_far_from_whole(receiver: Receiver, message: UploadMessage, upload: UploadSession) -> bool:
+    """Whether the count can be spared: the page's own success request looks anyway, and far too much was missing."""
+    if not sends_done(receiver, message, upload.done_request) or upload.total_size is None:
+        return False
+    missing = upload.total_size - upload.received_bytes
+    return missing > PARALLEL_CHUNKS * max(upload.chunk_size or 0, 1)
+
+
+class _Attempt:
+    """One attempt at one chunk, from the claim to the commit."""
+
+    def __init__(self, receiver: Receiver, caller: Caller, message: UploadMessage, admission: Admission) -> None:
+        self._receiver = receiver
+        self._message = message
+        self._upload = admission.upload
+        self._now = admission.now
+        self._created = admission.created
+        self._token = secrets.token_hex(16)
+        self._head = b""
+        self._size = 0
+
+    def run(self, content: Content) -> bool:
+        """True when this attempt's bytes are the chunk; False when others' are, and `content` may be unread."""
+        writer = self._open()
+        try:
+            if not self._claim(writer.key):
+                writer.abort()
+                return False
+            self._copy(content, writer)
+            self._guarded(writer.commit)
+            if self._commit(writer.key):
+                return True
+            writer.abort()
+        except BaseException as error:
+            writer.abort()
+            self._undo(error)
+            raise
+        return self._outrun()
+
+    def _open(self) -> ChunkWriter:
+        backend = self._receiver.backend_of(self._upload)
+        if backend is None:
+            raise _Lost
+        try:
+            return backend.open_chunk(
+                staging_of(self._upload), index=self._message.index, offset=self._message.offset, token=self._token
+            )
+        except StagingLost as error:
+            raise _Lost from error
+        except OutOfSpace as error:
+            self._undo(error)
+            raise NoSpace from error
+        except BackendFailed as error:
+            self._undo(error)
+            raise StorageFailed from error
+
+    def _claim(self, key: str) -> bool:
+        """Make the chunk's row ours. False when it is stored already."""
+        values = {"token": self._token, "key": key, "claimed_at": self._now}
+        try:
+            in_transaction(database(), lambda: self._insert(values))
+            return True
+        except IntegrityError:
+            pass
+        mine = chunk_rows(self._upload).filter(index=self._message.index)
+        if in_transaction(database(), lambda: mine.filter(stored=False).update(**values)):
+            return True
+        if not mine.exists():
+            raise _Lost
+        return False
+
+    def _insert(self, values: dict[str, Any]) -> None:
+        UploadChunk.objects.using(database()).create(
+            session_id=self._upload.pk,
+            index=self._message.index,
+            offset=self._message.offset,
+            size=self._message.size or 0,
+            **values,
+        )
+
+    def _copy(self, content: Content, writer: ChunkWriter) -> None:
+        """Stream the body into the writer. Raises an UploadError as soon as it cannot be right."""
+        limit, refuse = self._limit()
+        digest = BodyDigest(self._message.digest) if self._message.digest else None
+        next_beat = time.monotonic() + HEARTBEAT_SECONDS
+        next_check = SPACE_CHECK_BYTES
+        first = self._message.index == 0
+        for data in content:
+            self._size += len(data)
+            if limit is not None and self._size > limit:
+                raise refuse()
+            if first and len(self._head) < SNIFF_SIZE:
+                self._sniff(data)
+            if digest is not None:
+                digest.update(data)
+            self._guarded(writer.write, data)
+            if self._size >= next_check:
+                self._check_space()
+                next_check += SPACE_CHECK_BYTES
+            if time.monotonic() >= next_beat:
+                self._beat()
+                next_beat = time.monotonic() + HEARTBEAT_SECONDS
+        if self._message.size is not None and self._size != self._message.size:
+            raise SizeMismatch
+        if digest is not None and not digest.matches():
+            raise DigestMismatch
+
+    def _limit(self) -> tuple[int | None, Callable[[], UploadError]]:
+        """How many bytes may come, and the error for one more."""
+        if self._message.size is not None:
+            return self._message.size, SizeMismatch
+        options = self._receiver.options
+        if self._message.chunked and options.max_chunk_size is not None:
+            return options.max_chunk_size, ChunkTooLarge
+        limit = options.max_file_size
+        return limit, lambda: FileTooLarge(f"The file is too large: at most {limit} bytes are accepted.")
+
+    def _sniff(self, data: bytes | memoryview) -> None:
+        self._head += bytes(data[: SNIFF_SIZE - len(self._head)])
+        if len(self._head) >= SNIFF_SIZE:
+            check_type(self._receiver, sniff(self._head, self._message.filename))
+
+    def _guarded(self, call: Callable[..., Any], *arguments: Any) -> None:
+        """Call the writer and say in the client's terms what went wrong."""
+        try:
+            call(*arguments)
+        except OutOfSpace as error:
+            raise NoSpace from error
+        except StagingLost as error:
+            raise Busy from error
+        except BackendFailed as error:
+            logger.warning("A chunk of upload %s could not be stored: %s", self._upload.uuid, error)
+            raise StorageFailed from error
+
+    def _check_space(self) -> None:
+        free = self._receiver.backend.free_space()
+        if free is not None and free < self._receiver.options.min_free_space:
+            raise NoSpace
+
+    def _beat(self) -> None:
+        """Show that bytes are arriving: the claim does not lapse, the upload does not expire."""
+        now = database_now(database())
+        chunk = chunk_rows(self._upload).filter(index=self._message.index, token=self._token)
+        in_transaction(database(), lambda: chunk.update(claimed_at=now))
+        alive = rows().filter(pk=self._upload.pk, state=State.RECEIVING)
+        fields = {"updated_at": now, "expires_at": now + self._receiver.options.expire_after}
+        in_transaction(database(), lambda: alive.update(**fields))
+
+    def _commit(self, key: str) -> bool:
+        """Count the chunk and mark it stored, in one transaction. False when the claim or the upload was taken away."""
+        fields = self._upload_fields()
+
+        def commit() -> bool:
+            if not rows().filter(pk=self._upload.pk, state=State.RECEIVING).update(**fields):
+                return False
+            mine = chunk_rows(self._upload).filter(index=self._message.index, token=self._token, stored=False)
+            if mine.update(stored=True, size=self._size, key=key):
+                return True
+            transaction.set_rollback(True, using=database())
+            return False
+
+        return in_transaction(database(), commit)
+
+    def _upload_fields(self) -> dict[str, Any]:
+        message, upload = self._message, self._upload
+        now = max(self._now, upload.updated_at)
+        fields: dict[str, Any] = {
+            "received_bytes": F("received_bytes") + self._size,
+            "highest_index": Greatest("highest_index", message.index),
+            "updated_at": now,
+            "expires_at": now + self._receiver.options.expire_after,
+        }
+        if not upload.out_of_order:
+            fields["out_of_order"] = Case(When(self._is_out_of_order(), then=Value(True)), default=F("out_of_order"))
+        if message.filename and message.filename[:1024] != upload.filename:
+            fields["filename"] = message.filename[:1024]
+        if params := {**upload.params, **message.params}:
+            fields |= {} if params == upload.params else {"params": params}
+        if message.done_request is not None and upload.done_request is None:
+            fields["done_request"] = message.done_request
+        if message.resumed and upload.resumed_index is None:
+            fields["resumed_index"] = message.index
+        if message.chunk_size is not None and upload.chunk_size is None:
+            fields["chunk_size"] = message.chunk_size
+        if upload.total_size is None:
+            known = message.total_size if message.chunked else self._size
+            fields |= {} if known is None else {"total_size": known}
+        return fields
+
+    def _is_out_of_order(self) -> Q:
+        """Signs of a page with concurrent chunks: a higher index came before, or two indexes were resumed."""
+        message, resumed = self._message, self._upload.resumed_index
+        if message.resumed and resumed is not None and resumed != message.index:
+            return Q(pk=self._upload.pk)
+        return Q(highest_index__gt=message.index)
+
+    def _outrun(self) -> bool:
+        """Say what became of a chunk that somebody else took over or stored while we were at it."""
+        deadline = time.monotonic() + HEARTBEAT_SECONDS
+        while time.monotonic() < deadline:
+            stored = chunk_rows(self._upload).filter(index=self._message.index).values_list("stored", flat=True).first()
+            if stored is None:
+                raise Busy
+            if stored:
+                return False
+            time.sleep(0.1)
+        raise Busy
+
+    def _undo(self, error: BaseException) -> None:
+        """Leave nothing of a failed attempt: neither its claim nor an upload that exists only because of it."""
+        try:
+            mine = chunk_rows(self._upload).filter(index=self._message.index, token=self._token, stored=False)
+            in_transaction(database(), lambda: mine.delete())
+            if isinstance(error, WrongKind):
+                drop(self._receiver, self._upload, refusal=error)
+            elif self._created:
+                drop(self._receiver, self._upload, tombstone=False, only=Q(chunks=None))
+        except Exception:
+            # The first error is what the client must hear; the purge removes what is left.
+            logger.exception("A failed attempt at upload %s could not be cleaned up.", self._upload.uuid)

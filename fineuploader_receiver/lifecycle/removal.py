@@ -1,0 +1,148 @@
+"""Deleting an upload: the row says so first, then the bytes go, then the row.
+
+A process that dies in between leaves a REMOVING row whose lease lapses; whoever comes next, the purge at the latest,
+goes on from there. Deleting bytes again is harmless.
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import secrets
+
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+
+from ..backends.base import BackendFailed
+from ..database import database_now, in_transaction
+from ..exceptions import Assembling, Claimed, Forbidden, StorageFailed, UploadError
+from ..models import UploadSession, UploadTombstone, database
+from ..owners import Caller
+from ..protocol.messages import DeleteMessage
+from ..receivers import Receiver
+from ..signals import upload_deleted
+from .notify import notify
+from .uploads import State, chunk_rows, find, rows, staged_chunks, staging_of
+
+logger = logging.getLogger(__name__)
+
+LEASE = datetime.timedelta(seconds=20)
+
+
+def delete(receiver: Receiver, caller: Caller, message: DeleteMessage) -> None:
+    """Delete the owner's upload, finished or not. An unknown one, and someone else's, change nothing and are no error.
+
+    Raises Claimed for a file the site has taken, Forbidden, Assembling while the file is being put together, and
+    StorageFailed where bytes could not be deleted: the row then stays, and a repeat goes on.
+    """
+    found = find(receiver, caller.owner, message.uuid)
+    if found is None:
+        return
+    upload, now = found
+    if not receiver.has_permission(caller.request, "delete", upload):
+        raise Forbidden
+    if upload.claimed_at is not None:
+        raise Claimed
+    if not _claim(upload, now, Q(claimed_at=None)):
+        again = find(receiver, caller.owner, message.uuid)
+        if again is None or again[0].state == State.REMOVING:
+            return
+        raise Claimed if again[0].claimed_at is not None else Assembling
+    _erase(receiver, upload, tombstone=True)
+    notify(upload_deleted, upload=upload, request=caller.request)
+
+
+def drop(
+    receiver: Receiver,
+    upload: UploadSession,
+    *,
+    tombstone: bool = True,
+    done_request: bool | None = None,
+    refusal: UploadError | None = None,
+    lease_token: str | None = None,
+    only: Q | None = None,
+) -> bool:
+    """Remove an upload that is of no use any more: lost, refused, expired, or in the way of a new one.
+
+    `only` is what must still hold when the row is claimed; `lease_token` is given by the holder of its lease. True when
+    the upload is gone; False when something else has it, or its bytes could not be deleted, which the purge repeats.
+    """
+    if done_request is not None:
+        upload.done_request = done_request
+    now = database_now(database())
+    condition = (only or Q()) & (Q() if lease_token is None else Q(lease_token=lease_token))
+    if not _claim(upload, now, condition, leased=lease_token is not None):
+        return False
+    try:
+        _erase(receiver, upload, tombstone=tombstone, refusal=refusal)
+    except StorageFailed:
+        return False
+    return True
+
+
+def _claim(upload: UploadSession, now: datetime.datetime, condition: Q, *, leased: bool = False) -> bool:
+    free = Q(state__in=(State.RECEIVING, State.COMPLETE)) | Q(lease_until=None) | Q(lease_until__lte=now)
+    mine = rows().filter(condition, pk=upload.pk)
+    if not leased:
+        mine = mine.filter(free)
+    return bool(
+        in_transaction(
+            database(),
+            lambda: mine.update(
+                state=State.REMOVING, lease_token=secrets.token_hex(16), lease_until=now + LEASE, updated_at=now
+            ),
+        )
+    )
+
+
+def _erase(receiver: Receiver, upload: UploadSession, *, tombstone: bool, refusal: UploadError | None = None) -> None:
+    _erase_bytes(receiver, upload)
+    now = database_now(database())
+
+    def erase_rows() -> None:
+        chunk_rows(upload).delete()
+        if tombstone:
+            _bury(receiver, upload, now, refusal)
+        rows().filter(pk=upload.pk).delete()
+
+    try:
+        in_transaction(database(), erase_rows)
+    except IntegrityError:
+        # A late chunk was claimed meanwhile. The row stays in REMOVING, and whoever comes next goes on.
+        logger.info("Upload %s was touched while it was being removed.", upload.uuid)
+
+
+def _erase_bytes(receiver: Receiver, upload: UploadSession) -> None:
+    backend = receiver.backend_of(upload)
+    if backend is None:
+        logger.warning("The backend or storage of upload %s is gone; its bytes are left where they are.", upload.uuid)
+        return
+    try:
+        if upload.staged_name:
+            backend.discard(staging_of(upload), staged_chunks(upload), published=False)
+        name = rows().filter(pk=upload.pk).values_list("file", flat=True).first() or upload.file
+        if name:
+            backend.retract(name)
+    except BackendFailed as error:
+        logger.warning("Bytes of upload %s could not be deleted: %s", upload.uuid, error)
+        raise StorageFailed from error
+
+
+def _bury(receiver: Receiver, upload: UploadSession, now: datetime.datetime, refusal: UploadError | None) -> None:
+    """Leave a tombstone in place of the row; the last burial under one uuid counts."""
+    using = database()
+    values = {
+        "out_of_order": upload.out_of_order,
+        "done_request": upload.done_request,
+        "refusal": refusal.code if refusal else "",
+        "message": str(refusal.message)[:500] if refusal else "",
+        "expires_at": now + receiver.options.expire_after,
+    }
+    names = {"receiver": upload.receiver, "owner_key": upload.owner_key, "uuid": upload.uuid}
+    tombstones = UploadTombstone.objects.using(using)
+    if not tombstones.filter(**names).update(**values):
+        try:
+            with transaction.atomic(using=using):
+                tombstones.create(**names, **values)
+        except IntegrityError:
+            tombstones.filter(**names).update(**values)

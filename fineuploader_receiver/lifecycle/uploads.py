@@ -1,0 +1,60 @@
+"""Finding uploads and describing their bytes to a backend."""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+
+from django.db.models import QuerySet
+
+from ..backends.base import Staging, StoredChunk
+from ..database import DatabaseClock, moment
+from ..models import UploadChunk, UploadSession, database
+from ..owners import Owner
+from ..receivers import Receiver
+
+State = UploadSession.State
+
+
+def rows() -> QuerySet[UploadSession]:
+    return UploadSession.objects.using(database())
+
+
+def chunk_rows(upload: UploadSession) -> QuerySet[UploadChunk]:
+    return UploadChunk.objects.using(database()).filter(session_id=upload.pk)
+
+
+def find(receiver: Receiver, owner: Owner, number: uuid.UUID) -> tuple[UploadSession, datetime.datetime] | None:
+    """The owner's upload and the database's time, in one query. Someone else's upload does not exist."""
+    return _first(rows().filter(receiver=receiver.alias, owner_key=owner.key, uuid=number))
+
+
+def reload(upload: UploadSession) -> tuple[UploadSession, datetime.datetime] | None:
+    return _first(rows().filter(pk=upload.pk))
+
+
+def _first(queryset: QuerySet[UploadSession]) -> tuple[UploadSession, datetime.datetime] | None:
+    for upload in queryset.annotate(clock=DatabaseClock())[:1]:
+        return upload, moment(upload.clock)
+    return None
+
+
+def staging_of(upload: UploadSession) -> Staging:
+    return Staging(upload.staging_root, upload.staged_name)
+
+
+def stored_chunks(upload: UploadSession) -> list[StoredChunk]:
+    """The stored chunks in order, for a backend."""
+    values = chunk_rows(upload).filter(stored=True).order_by("index").values_list("index", "offset", "size", "key")
+    return [StoredChunk(index=index, offset=offset, size=size, key=key) for index, offset, size, key in values]
+
+
+def staged_chunks(upload: UploadSession) -> list[StoredChunk]:
+    """Stored and merely claimed chunks: everything that may have left bytes somewhere."""
+    values = chunk_rows(upload).order_by("index").values_list("index", "offset", "size", "key")
+    return [StoredChunk(index=index, offset=offset, size=size, key=key) for index, offset, size, key in values]
+
+
+def all_stored(upload: UploadSession) -> bool:
+    """Whether every chunk is here. Indexes are unique and below the total, and each was checked against its range."""
+    return chunk_rows(upload).filter(stored=True).count() == upload.total_chunks

@@ -1,0 +1,176 @@
+"""A reader for multipart/form-data bodies that hands file bytes on as they arrive (RFC 7578, RFC 2046).
+
+Django's parser collects the whole body before a view sees a field. This one is pulled: `next_part` stops at each
+part, so that the request can be judged by its fields before a byte of the file is read. It is strict where laxness
+loses files: a body that ends before its closing delimiter is `TruncatedBody`, never a shorter file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Protocol
+from urllib.parse import unquote
+
+from ..exceptions import BadBody, TruncatedBody
+
+READ_SIZE = 2**16
+MAX_PREAMBLE = 2**16
+MAX_HEADER_SIZE = 1024
+"""Django's limit for the headers of a part. The file's name, which a browser repeats there, is not counted."""
+MAX_NAME_SIZE = 2**15
+
+_BOUNDARY = re.compile(r";\s*boundary=(?:\"([^\"]+)\"|([^\s;\"]+))", re.IGNORECASE)
+_PARAMETER = re.compile(rb';[ \t]*([A-Za-z0-9_*-]+)[ \t]*=[ \t]*(?:"((?:\\"|[^"])*)"|([^\s;"]*))')
+
+
+class Readable(Protocol):
+    def read(self, size: int, /) -> bytes:
+        """Up to `size` bytes, empty at the end."""
+
+
+class Part:
+    """One part. Its content must be read (`chunks`) before the reader moves on; moving on discards the rest."""
+
+    def __init__(self, name: str, filename: str | None, content_type: str, chunks: Iterator[memoryview]) -> None:
+        self.name = name
+        self.filename = filename
+        self.content_type = content_type
+        self.chunks = chunks
+
+
+def find_boundary(content_type: str) -> bytes:
+    """The boundary that a Content-Type header names. Raises BadBody where it is missing or not one."""
+    match = _BOUNDARY.search(content_type)
+    boundary = (match[1] or match[2]) if match else ""
+    if not 0 < len(boundary) <= 200 or not boundary.isascii():
+        raise BadBody("The form's boundary is missing.")
+    return boundary.encode("ascii")
+
+
+class MultipartReader:
+    """Reads a body part by part: memory is two read buffers, whatever the sizes of parts.
+
+    Raises BadBody for what is not multipart/form-data, and TruncatedBody where the stream ends before the closing
+    delimiter.
+    """
+
+    def __init__(self, stream: Readable, boundary: bytes) -> None:
+        self._stream = stream
+        self._delimiter = b"\r\n--" + boundary
+        # The first delimiter has no line break of its own in front.
+        self._buffer = b"\r\n"
+        self._part: Part | None = None
+        self._started = False
+
+    def next_part(self) -> Part | None:
+        """The next part, or None after the closing delimiter (what follows that is left unread)."""
+        if not self._started:
+            self._skip_preamble()
+        elif self._part is not None:
+            for _ in self._part.chunks:
+                pass
+        self._part = None
+        if self._at_end():
+            return None
+        self._part = self._open_part(*self._headers())
+        return self._part
+
+    def _skip_preamble(self) -> None:
+        self._started = True
+        skipped = 0
+        for data in self._until_delimiter():
+            skipped += len(data)
+            if skipped > MAX_PREAMBLE:
+                raise BadBody("The form does not begin with its boundary.")
+
+    def _until_delimiter(self) -> Iterator[memoryview]:
+        delimiter, keep = self._delimiter, len(self._delimiter) - 1
+        while True:
+            buffer = self._buffer
+            end = buffer.find(delimiter)
+            if end >= 0:
+                self._buffer = buffer[end + len(delimiter) :]
+                if end:
+                    yield memoryview(buffer)[:end]
+                return
+            settled = len(buffer) - keep
+            if settled > 0:
+                self._buffer = buffer[settled:]
+                yield memoryview(buffer)[:settled]
+            self._fill()
+
+    def _fill(self) -> None:
+        data = self._stream.read(READ_SIZE)
+        if not data:
+            raise TruncatedBody
+        self._buffer = self._buffer + data if self._buffer else data
+
+    def _at_end(self) -> bool:
+        while len(self._buffer) < 2:
+            self._fill()
+        if self._buffer.startswith(b"--"):
+            return True
+        line = self._take_until(b"\r\n", MAX_HEADER_SIZE)
+        if line.strip(b" \t"):
+            raise BadBody("The form's boundary is not followed by a line break.")
+        return False
+
+    def _take_until(self, end: bytes, limit: int) -> bytes:
+        while (position := self._buffer.find(end)) < 0:
+            if len(self._buffer) > limit + len(end):
+                raise BadBody("A part of the form has too long headers.")
+            self._fill()
+        taken, self._buffer = self._buffer[:position], self._buffer[position + len(end) :]
+        return taken
+
+    def _headers(self) -> tuple[dict[bytes, bytes], int]:
+        while len(self._buffer) < 2:
+            self._fill()
+        if self._buffer.startswith(b"\r\n"):
+            raise BadBody("A part of the form has no name.")
+        block = self._take_until(b"\r\n\r\n", MAX_HEADER_SIZE + MAX_NAME_SIZE)
+        headers: dict[bytes, bytes] = {}
+        for line in block.split(b"\r\n"):
+            key, colon, value = line.partition(b":")
+            if not colon:
+                raise BadBody("A part of the form has a header that is none.")
+            headers[key.strip().lower()] = value.strip()
+        return headers, len(block)
+
+    def _open_part(self, headers: dict[bytes, bytes], size: int) -> Part:
+        disposition = headers.get(b"content-disposition", b"")
+        kind, _, _ = disposition.partition(b";")
+        parameters = _parameters(disposition)
+        if kind.strip().lower() != b"form-data" or not parameters.get("name"):
+            raise BadBody("A part of the form has no name.")
+        if size - len(parameters.get("filename", "").encode("utf-8", "replace")) > MAX_HEADER_SIZE:
+            raise BadBody("A part of the form has too long headers.")
+        if headers.get(b"content-transfer-encoding", b"binary").lower() not in (b"binary", b"8bit", b"7bit"):
+            raise BadBody("A part of the form has a transfer encoding.")
+        return Part(
+            parameters["name"],
+            parameters.get("filename"),
+            headers.get(b"content-type", b"").decode("latin-1"),
+            self._until_delimiter(),
+        )
+
+
+def _parameters(disposition: bytes) -> dict[str, str]:
+    """The parameters of a Content-Disposition header; `name*` (RFC 8187) wins over `name`."""
+    found: dict[str, str] = {}
+    extended: dict[str, str] = {}
+    for key, quoted, plain in _PARAMETER.findall(disposition):
+        name = key.decode("ascii").lower()
+        if name.endswith("*"):
+            charset, _, encoded = plain.decode("latin-1").partition("'")
+            extended[name[:-1]] = _decode_extended(charset, encoded.partition("'")[2])
+        else:
+            found.setdefault(name, (quoted.replace(b'\\"', b'"') or plain).decode("utf-8", "replace"))
+    return found | extended
+
+
+def _decode_extended(charset: str, encoded: str) -> str:
+    if charset.lower() not in ("utf-8", "iso-8859-1"):
+        raise BadBody("A part of the form has a name in an unknown encoding.")
+    return unquote(encoded, encoding=charset, errors="replace")
