@@ -12,7 +12,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from tools.shell import ROOT, CannotRun, install_debian, read
 
@@ -99,25 +99,31 @@ def connects(python: Path, environment: dict[str, str]) -> tuple[bool, str]:
 @contextmanager
 def own_server(engine: Engine, python: Path) -> Iterator[int]:
     """Start a server in a folder that is removed afterwards, and yield its port."""
-    programs = find_programs(engine)
-    account = engine.account if os.geteuid() == 0 else None  # both servers refuse to run as root
-    port = free_port()
+    programs, port = find_programs(engine), free_port()
     with tempfile.TemporaryDirectory(prefix=f"{engine.name}-") as name:
         folder = Path(name)
-        if account:
-            shutil.chown(folder, account)
         make, start = engine.commands(programs, folder, port)
+        if account := account_for(engine):
+            shutil.chown(folder, account)
         with (folder / "log").open("w") as log:
-            call = {"cwd": folder, "user": account, "stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
-            if subprocess.run(make, check=False, **call).returncode:
-                raise CannotRun(f"{engine.name} could not be set up: {last_line(folder)}")
-            process = subprocess.Popen(start, **call)
+            launch(make, folder, account, log).wait()
+            process = launch(start, folder, account, log)
         try:
             wait_until_ready(engine, python, port, process, folder)
             yield port
         finally:
             process.send_signal(engine.stop)
             process.wait()
+
+
+def account_for(engine: Engine) -> str | None:
+    """Return the account to run a server as: another one where we are root, as which both refuse to run."""
+    return engine.account if os.geteuid() == 0 else None
+
+
+def launch(command: list[str], folder: Path, account: str | None, log: IO[str]) -> subprocess.Popen[bytes]:
+    """Start a server's program; what it says goes to the log."""
+    return subprocess.Popen(command, cwd=folder, user=account, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
 
 def wait_until_ready(engine: Engine, python: Path, port: int, process: subprocess.Popen[bytes], folder: Path) -> None:

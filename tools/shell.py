@@ -21,18 +21,17 @@ class CannotRun(Exception):
     """The machine lacks something; the message says what."""
 
 
-def run(*command: str | Path, cwd: Path = ROOT, **environment: str) -> int:
+def run(*command: str | Path, cwd: Path = ROOT, environment: Mapping[str, str] | None = None) -> int:
     """Show a command, run it without standard input, and return its exit status."""
     words = [str(word) for word in command]
     print(f"$ {shlex.join(words)}", flush=True)
-    return subprocess.run(
-        words, cwd=cwd, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, check=False
-    ).returncode
+    env = {**os.environ, **(environment or {})}
+    return subprocess.run(words, cwd=cwd, env=env, stdin=subprocess.DEVNULL, check=False).returncode
 
 
-def require(*command: str | Path, cwd: Path = ROOT, **environment: str) -> None:
+def require(*command: str | Path, cwd: Path = ROOT, environment: Mapping[str, str] | None = None) -> None:
     """Run a command that the rest depends on; raise ``CannotRun`` when it fails."""
-    if run(*command, cwd=cwd, **environment):
+    if run(*command, cwd=cwd, environment=environment):
         raise CannotRun(f"`{shlex.join(map(str, command))}` failed")
 
 
@@ -60,7 +59,8 @@ def install_debian(*packages: str) -> None:
     if shutil.which("apt-get") is None or os.geteuid() != 0:
         raise CannotRun(f"{names} is not installed, and only root on Debian can install it here")
     update_debian()
-    require("apt-get", "install", "-y", "-q", "--no-install-recommends", *packages, DEBIAN_FRONTEND="noninteractive")
+    command = ["apt-get", "install", "-y", "-q", "--no-install-recommends", *packages]
+    require(*command, environment={"DEBIAN_FRONTEND": "noninteractive"})
 
 
 @functools.cache

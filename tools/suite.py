@@ -14,7 +14,7 @@ from tools.shell import CACHE, ROOT, CannotRun
 from tools.shell import run as run_command
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
@@ -50,11 +50,12 @@ class Suite:
             result, reason = NOT_RUN, str(error)
         self.outcomes.append(Outcome(name, result, time.monotonic() - start, reason))
 
-    def pytest(self, python: Path, *arguments: str, **environment: str) -> int:
+    def pytest(self, python: Path, marker: str, environment: Mapping[str, str] | None = None) -> int:
         """Run tests; finding none is a failure (pytest's status 5), and so is a skip where everything is required."""
-        strictness = ["--no-skips"] if self.require_all else []
-        command = [python.parent / "pytest", *arguments, *strictness, *self.pytest_arguments]
-        return run_command(*command, **{"PYTHONSAFEPATH": "1", **environment})
+        arguments = ["-m", marker, *(["--no-skips"] if self.require_all else []), *self.pytest_arguments]
+        return run_command(
+            python.parent / "pytest", *arguments, environment={"PYTHONSAFEPATH": "1", **(environment or {})}
+        )
 
     def summarize(self) -> int:
         """Print what ran, and return the exit status of the whole."""
@@ -98,16 +99,15 @@ def check_newest_fast(suite: Suite, python: Path) -> None:
     tools = python.parent
     suite.step("lint", lambda: run_command(tools / "ruff", "check"))
     suite.step("format", lambda: run_command(tools / "ruff", "format", "--check"))
-    suite.step("types", lambda: run_command(tools / "mypy", **SITE))
+    suite.step("types", lambda: run_command(tools / "mypy", environment=SITE))
     check_migrations(suite, python)
-    suite.step("tests, SQLite", lambda: suite.pytest(python, "-m", "not browser"))
+    suite.step("tests, SQLite", lambda: suite.pytest(python, "not browser"))
 
 
 def check_newest(suite: Suite, python: Path) -> None:
     """Take every step that one Python and Django can."""
-    build = [python.parent / "sphinx-build", "-n", "-W", "--keep-going", "-q", "-b", "html", "docs", CACHE / "docs"]
     check_newest_fast(suite, python)
-    suite.step("documentation", lambda: run_command(*build))
+    suite.step("documentation", lambda: build_docs(python))
     suite.step("tests, PostgreSQL", lambda: test_on(suite, python, POSTGRESQL))
     suite.step("tests, MariaDB", lambda: test_on(suite, python, MARIADB))
     suite.step("tests, browser", lambda: test_in_browser(suite, python))
@@ -116,23 +116,29 @@ def check_newest(suite: Suite, python: Path) -> None:
 def check_oldest(suite: Suite, python: Path) -> None:
     """Take the steps whose outcome may depend on the age of Python or Django."""
     check_migrations(suite, python)
-    suite.step("tests, SQLite", lambda: suite.pytest(python, "-m", "not browser"))
+    suite.step("tests, SQLite", lambda: suite.pytest(python, "not browser"))
     suite.step("tests, PostgreSQL", lambda: test_on(suite, python, POSTGRESQL))
 
 
 def check_migrations(suite: Suite, python: Path) -> None:
     """Fail when the models have changed and the migrations have not."""
-    check = [python.parent / "django-admin", "makemigrations", "--check", "--dry-run", "fineuploader_receiver"]
-    suite.step("migrations", lambda: run_command(*check, **SITE))
+    arguments = ["makemigrations", "--check", "--dry-run", "fineuploader_receiver"]
+    suite.step("migrations", lambda: run_command(python.parent / "django-admin", *arguments, environment=SITE))
+
+
+def build_docs(python: Path) -> int:
+    """Build the documentation; a warning or a reference to nothing is a failure."""
+    options = ["-n", "-W", "--keep-going", "-q", "-E", "-b", "html"]
+    return run_command(python.parent / "sphinx-build", *options, "docs", CACHE / "docs")
 
 
 def test_on(suite: Suite, python: Path, engine: Engine) -> int:
     """Run the tests without the browser on a database server."""
     with database(engine, python) as environment:
-        return suite.pytest(python, "-m", "not browser", **environment)
+        return suite.pytest(python, "not browser", environment)
 
 
 def test_in_browser(suite: Suite, python: Path) -> int:
     """Run the tests that drive the real client."""
     client, chromium = fetch_client(python), find_chromium()
-    return suite.pytest(python, "-m", "browser", FINE_UPLOADER_DIR=str(client), CHROMIUM=chromium)
+    return suite.pytest(python, "browser", {"FINE_UPLOADER_DIR": str(client), "CHROMIUM": chromium})
