@@ -47,7 +47,7 @@ def client_options(receiver: Receiver, request: HttpRequest) -> dict[str, Any]:
         },
         "resume": _resume(receiver),
         "retry": {"enableAuto": True},
-        "deleteFile": {"enabled": True, "endpoint": endpoint.rstrip("/"), "customHeaders": csrf},
+        "deleteFile": {"enabled": True, "endpoint": endpoint, "customHeaders": csrf},
         "session": {"endpoint": _address(receiver, request, "session")},
         "validation": _validation(receiver.options),
     }

@@ -7,7 +7,7 @@ UploadError
 ├── TooMuch               a limit: FileTooLarge, ChunkTooLarge, TooManyChunks, BodyTooLarge, TooManyUploads,
 │                              QuotaExceeded, NoSpace
 ├── WrongKind             ExtensionNotAllowed, TypeNotAllowed, InvalidFile
-├── Conflict              TotalsChanged, ChunksMissing, UploadLost
+├── Conflict              TotalsChanged, UploadLost
 ├── NotFound, MethodNotAllowed
 └── Unavailable           Busy, Assembling, StorageFailed, HookFailed, ServerError
 """
@@ -217,13 +217,6 @@ class Conflict(UploadError):
 class TotalsChanged(Conflict):
     code = "totals_changed"
     message = "The file changed its size while it was being uploaded."
-
-
-class ChunksMissing(Conflict):
-    """Said instead of a success that would be a lie; a repeat of the same chunk gets `UploadLost`."""
-
-    code = "chunks_missing"
-    message = "Parts of the file have not arrived."
 
 
 class UploadLost(Conflict):

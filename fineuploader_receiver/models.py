@@ -74,7 +74,6 @@ class UploadSession(models.Model):
     highest_index = models.IntegerField(default=-1, editable=False)
     resumed_index = models.PositiveIntegerField(null=True, editable=False)
     out_of_order = models.BooleanField(default=False, editable=False)
-    suspected = models.BooleanField(default=False, editable=False)
 
     lease_token = models.CharField(max_length=32, blank=True, editable=False)
     lease_until = models.DateTimeField(null=True, editable=False)

@@ -41,6 +41,8 @@ def route(*methods: str, private: bool = False) -> Callable[[Handler], Handler]:
         @functools.wraps(handler)
         def view(request: HttpRequest, alias: str, **arguments: Any) -> HttpResponse:
             response = _guarded(request, alias, methods, lambda: handler(request, get_receiver(alias), **arguments))
+            if private and response.status_code >= 400:
+                response["Content-Type"] = responses.JSON
             if private:
                 add_never_cache_headers(response)
                 patch_vary_headers(response, ("Cookie",))
@@ -109,6 +111,7 @@ def session(request: HttpRequest, receiver: Receiver) -> HttpResponse:
 @route("GET", "HEAD", private=True)
 def config(request: HttpRequest, receiver: Receiver) -> HttpResponse:
     """The options object that the template tag renders."""
+    identify(receiver, request, create=True)
     return responses.answer(client_options(receiver, request), content_type=responses.JSON)
 
 

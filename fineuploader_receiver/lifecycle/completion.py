@@ -69,11 +69,9 @@ def complete(receiver: Receiver, caller: Caller, message: DoneMessage) -> Receip
         upload = _begin_or_refuse(receiver, caller, message)
     else:
         upload, _ = found
-    if not receiver.has_permission(caller.request, "complete", upload):
-        raise Forbidden
+    _take_last_word(receiver, caller, upload, message)
     if upload.state == State.RECEIVING:
         _check_whole(receiver, upload, message)
-        _take_last_word(upload, message)
     return Receipt(complete=finish(receiver, caller, upload))
 
 
@@ -132,17 +130,22 @@ def _check_whole(receiver: Receiver, upload: UploadSession, message: DoneMessage
     # It was just being completed, or removed, by somebody else: what they make of it is the answer.
 
 
-def _take_last_word(upload: UploadSession, message: DoneMessage) -> None:
-    """Names can be edited during the upload; the last one seen wins (protocol.md, section 1.12)."""
-    fields: dict[str, Any] = {}
-    if message.filename and message.filename[:1024] != upload.filename:
-        fields["filename"] = message.filename[:1024]
-    params = {**upload.params, **message.params}
-    if params != upload.params:
-        fields["params"] = params
+def _take_last_word(receiver: Receiver, caller: Caller, upload: UploadSession, message: DoneMessage) -> None:
+    """Names and parameters can be edited during the upload; the last ones seen win (protocol.md, section 1.12).
+
+    Also after the last chunk has completed the upload, but for a file that the site has taken.
+    """
+    before = {"filename": upload.filename, "params": upload.params}
+    upload.filename = message.filename[:1024] or upload.filename
+    upload.params = {**upload.params, **message.params}
+    if not receiver.has_permission(caller.request, "complete", upload):
+        raise Forbidden
+    fields = {name: getattr(upload, name) for name, value in before.items() if getattr(upload, name) != value}
     if fields:
-        receiving = rows().filter(pk=upload.pk, state=State.RECEIVING)
-        in_transaction(database(), lambda: receiving.update(**fields))
+        if upload.state == State.COMPLETE:
+            check_extension(receiver, upload.filename)
+        mine = rows().filter(pk=upload.pk, state__in=(State.RECEIVING, State.COMPLETE), claimed_at=None)
+        in_transaction(database(), lambda: mine.update(**fields))
 
 
 def _how_it_ended(receiver: Receiver, upload: UploadSession) -> UploadError:

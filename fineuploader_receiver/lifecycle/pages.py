@@ -13,11 +13,14 @@ report a file that is not there. But `reset` in a chunk's answer throws inside a
 
 from __future__ import annotations
 
-from ..exceptions import BY_CODE, ChunksMissing, UploadError, UploadLost
+from ..exceptions import BY_CODE, UploadError, UploadLost
 from ..models import UploadSession, UploadTombstone
 from ..protocol.messages import UploadMessage
 from ..receivers import Receiver
-from .uploads import chunk_rows, rows
+from .uploads import chunk_rows
+
+PARALLEL_CHUNKS = 16
+"""More chunks of one upload than a browser sends at once."""
 
 
 def sends_done(receiver: Receiver, message: UploadMessage, seen: bool | None) -> bool | None:
@@ -44,24 +47,17 @@ def check_unknown(receiver: Receiver, message: UploadMessage, tombstone: UploadT
 
 
 def check_last(receiver: Receiver, upload: UploadSession, message: UploadMessage) -> None:
-    """Judge the arrival of the last index while others are missing.
+    """Judge the arrival of the last index while others are missing. Raises UploadLost.
 
-    Raises UploadLost, or ChunksMissing where only a repeat of this chunk would prove the loss: an upload that began in
-    the middle without `qqresume` and went on in order is most likely one whose rows were restored from a backup, but a
-    concurrent page whose first chunks are delayed looks the same, until it tries again.
+    An upload that began with a resumed chunk, or further on than any browser begins, began before this row did.
     """
-    if message.index != upload.total_chunks - 1 or upload.first_index == 0:
+    began_earlier = upload.resumed_index is not None or upload.first_index >= PARALLEL_CHUNKS
+    if message.index != upload.total_chunks - 1 or upload.first_index == 0 or not began_earlier:
         return
     if sends_done(receiver, message, upload.done_request) is True or upload.out_of_order:
         return
-    stored = set(chunk_rows(upload).filter(stored=True).values_list("index", flat=True))
-    if min(stored, default=0) != upload.first_index:
-        return
-    if upload.resumed_index is not None or upload.suspected:
+    if not chunk_rows(upload).filter(index=0).exists():
         raise UploadLost
-    if len(stored) > 1 and len(stored) == upload.total_chunks - upload.first_index:
-        rows().filter(pk=upload.pk).update(suspected=True)
-        raise ChunksMissing
 
 
 def recall(tombstone: UploadTombstone) -> UploadError:

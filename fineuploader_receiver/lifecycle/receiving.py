@@ -31,6 +31,7 @@ from ..exceptions import (
     StorageFailed,
     TotalsChanged,
     UploadError,
+    UploadLost,
     WrongKind,
 )
 from ..models import UploadChunk, UploadSession, database
@@ -41,7 +42,7 @@ from ..signals import chunk_received
 from .admission import Admission, admit
 from .completion import finish
 from .notify import notify
-from .pages import check_last, sends_done
+from .pages import PARALLEL_CHUNKS, check_last, sends_done
 from .removal import drop
 from .sniffing import SNIFF_SIZE, check_type, sniff
 from .uploads import State, all_stored, chunk_rows, rows, staging_of
@@ -52,8 +53,6 @@ Content = Iterator["bytes | memoryview"]
 
 HEARTBEAT_SECONDS = 30.0
 SPACE_CHECK_BYTES = 64 * 2**20
-PARALLEL_CHUNKS = 16
-"""More chunks of one upload than a browser sends at once: only so near its end is an upload looked at as a whole."""
 
 
 class _Lost(Exception):
@@ -99,19 +98,21 @@ def _look_at_whole(receiver: Receiver, caller: Caller, message: UploadMessage, u
         return Receipt(complete=finish(receiver, caller, upload))
     try:
         check_last(receiver, upload, message)
-    except UploadError as error:
-        if error.reset:
-            drop(receiver, upload)
+    except UploadLost:
+        drop(receiver, upload)
         raise
     return Receipt(complete=False)
 
 
 def _is_far_from_whole(receiver: Receiver, message: UploadMessage, upload: UploadSession) -> bool:
-    """Whether the count can be spared: the page's own success request looks anyway, and far too much was missing."""
-    if not sends_done(receiver, message, upload.done_request) or upload.total_size is None:
+    """Whether the count can be spared: the page's own success request looks anyway, and far too much was missing.
+
+    Never for a simple upload: no page sends a success request after one, whatever its marker says.
+    """
+    if not message.chunked or upload.chunk_size is None or upload.total_size is None:
         return False
     missing = upload.total_size - upload.received_bytes
-    return missing > PARALLEL_CHUNKS * max(upload.chunk_size or 0, 1)
+    return sends_done(receiver, message, upload.done_request) is True and missing > PARALLEL_CHUNKS * upload.chunk_size
 
 
 class _Attempt:

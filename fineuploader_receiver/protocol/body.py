@@ -93,7 +93,8 @@ def _content_length(request: HttpRequest) -> int:
         return int(text)
     if "HTTP_TRANSFER_ENCODING" in request.META or (request.content_type or "").startswith("multipart/"):
         raise LengthRequired
-    # HTTP/2 under ASGI has bodies without either header; without a body, and only then, there is nothing to read.
-    if request.method in ("POST", "PUT", "PATCH") and request.read(1):
+    # Neither header means no body in HTTP/1.1, but not in HTTP/2: look. Django itself hides what WSGI would give.
+    stream = request.META.get("wsgi.input", request)
+    if request.method in ("POST", "PUT", "PATCH") and stream.read(1):
         raise LengthRequired
     return 0

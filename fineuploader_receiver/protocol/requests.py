@@ -80,15 +80,15 @@ def read_upload(request: HttpRequest, body: Body, names: ParamNames) -> Incoming
 
 
 def read_done(request: HttpRequest, body: Body, names: ParamNames) -> tuple[DoneMessage, QueryDict]:
-    """Read a success request: form, JSON or text/plain form (PATCH). Parameters in the query fill gaps."""
-    if request.content_type == "application/json":
-        values = _read_json(body)
-        params = from_json(values, names)
-        get = _Lookup({key: _as_text(value) for key, value in values.items()}, request.GET)
-        return _done_message(get, names, params), QueryDict()
-    form = _read_form(request, body)
-    get = _Lookup(form.dict(), request.GET)
-    return _done_message(get, names, _custom_params(request, form, names)), form
+    """Read a success request: a form or JSON, which a PATCH both carries as text/plain. The query fills gaps."""
+    if request.content_type == "multipart/form-data":
+        form = _read_form(request, body)
+    else:
+        data = _read_small(body)
+        if request.content_type == "application/json" or data.lstrip().startswith(b"{"):
+            return _json_done(request, _parse_json(data), names), QueryDict()
+        form = _parse_form(data)
+    return _done_message(_Lookup(form, request.GET), names, _custom_params(request, form, names)), form
 
 
 def read_uuid(text: str) -> uuid.UUID:
@@ -368,6 +368,11 @@ def _done_message(get: _Lookup, names: ParamNames, params: dict[str, Any]) -> Do
     )
 
 
+def _json_done(request: HttpRequest, values: dict[str, Any], names: ParamNames) -> DoneMessage:
+    get = _Lookup({key: _as_text(value) for key, value in values.items()}, request.GET)
+    return _done_message(get, names, from_json(values, names))
+
+
 def _as_text(value: Any) -> str | None:
     """A JSON value where the protocol has a text or a number; anything else is as good as garbage."""
     if value is None or isinstance(value, (str, bool, int, float)):
@@ -375,30 +380,37 @@ def _as_text(value: Any) -> str | None:
     return "[not a text]"
 
 
-def _read_json(body: Body) -> dict[str, Any]:
-    text = body.read_all(settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
+def _parse_json(data: bytes) -> dict[str, Any]:
     try:
-        values = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        values = json.loads(data)
+    except RecursionError as error:
+        raise BadParameter("A parameter is nested too deeply.") from error
+    except ValueError as error:
         raise BadBody("The body is not JSON.") from error
     if not isinstance(values, dict):
         raise BadBody("The body is not a JSON object.")
     return values
 
 
-def _read_form(request: HttpRequest, body: Body) -> QueryDict:
-    """A small form, however it is encoded and whoever has read it already."""
-    if body.is_parsed:
-        body.check_parsed()
-        return request.POST
-    if request.content_type == "multipart/form-data":
-        form = QueryDict(mutable=True)
-        reader = MultipartReader(body, find_boundary(request.META.get("CONTENT_TYPE", "")))
-        _read_fields(reader, form, None)
-        body.read_rest()
-        return form
-    data = body.read_all(settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
+def _parse_form(data: bytes) -> QueryDict:
     try:
         return QueryDict(data, encoding="utf-8")
     except TooManyFieldsSent as error:
         raise BodyTooLarge("The form has too many fields.") from error
+
+
+def _read_small(body: Body) -> bytes:
+    return body.read_all(settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
+
+
+def _read_form(request: HttpRequest, body: Body) -> QueryDict:
+    """A small form, however it is encoded and whoever has read it already."""
+    if request.content_type != "multipart/form-data":
+        return _parse_form(_read_small(body))
+    if body.is_parsed:
+        body.check_parsed()
+        return request.POST
+    form = QueryDict(mutable=True)
+    _read_fields(MultipartReader(body, find_boundary(request.META.get("CONTENT_TYPE", ""))), form, None)
+    body.read_rest()
+    return form
