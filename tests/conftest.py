@@ -14,7 +14,7 @@ from django.test import Client
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
-    from pytest_django.fixtures import SettingsWrapper
+    from pytest_django import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -52,7 +52,7 @@ def user_client(user: User) -> Client:
 
 
 @pytest.fixture
-def media_root(settings: SettingsWrapper, tmp_path: Path) -> Path:
+def media_root(settings: Settings, tmp_path: Path) -> Path:
     """An empty folder that is MEDIA_ROOT for one test."""
     folder = tmp_path / "media"
     folder.mkdir()

@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.contrib.auth.views import LoginView
 from django.urls import include, path
+
 from fineuploader_receiver.urls import receiver_urls
 
 urlpatterns = [

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+EXAMPLE = ROOT / "example_project"
+EXAMPLE_TYPES = EXAMPLE / "mypy.ini"  # it has settings of its own
 PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
 SITE = {"DJANGO_SETTINGS_MODULE": "settings", "PYTHONPATH": str(ROOT / "tests"), "PYTHONSAFEPATH": "1"}
 
@@ -64,7 +66,9 @@ class Suite:
             reason = f": {outcome.reason}" if outcome.reason else ""
             print(f"{outcome.result:8} {outcome.seconds:5.0f} s  {outcome.step}{reason}")
         results = [outcome.result for outcome in self.outcomes]
-        passed, failed, not_run = (results.count(result) for result in (PASSED, FAILED, NOT_RUN))
+        passed, failed, not_run = (results.count(result) for result in (EXAMPLE = ROOT / "example_project"
+EXAMPLE_TYPES = EXAMPLE / "mypy.ini"  # it has settings of its own
+PASSED, FAILED, NOT_RUN))
         if not_run and not self.require_all:
             print("What could not run is no failure without --require-all.")
         print(f"steps: {passed} passed, {failed} failed, {not_run} skipped", flush=True)
@@ -99,7 +103,8 @@ def check_newest_fast(suite: Suite, python: Path) -> None:
     tools = python.parent
     suite.step("lint", lambda: run_command(tools / "ruff", "check"))
     suite.step("format", lambda: run_command(tools / "ruff", "format", "--check"))
-    suite.step("types", lambda: run_command(tools / "mypy", environment=SITE))
+    suite.step("types", lambda: run_command(tools / "mypy"))
+    suite.step("types, example", lambda: run_command(tools / "mypy", "--config-file", EXAMPLE_TYPES, EXAMPLE))
     check_migrations(suite, python)
     suite.step("tests, SQLite", lambda: suite.pytest(python, "not browser"))
 
