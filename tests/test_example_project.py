@@ -35,10 +35,16 @@ def url(project: Project) -> Iterator[str]:
         yield address
 
 
+@pytest.fixture(scope="module")
+def people(url: str) -> dict[str, Visitor]:
+    """Everybody, signed in once: checking a password takes its time."""
+    return {name: visit(url, name) for name in PASSWORDS}
+
+
 @pytest.fixture
-def alice(url: str) -> Iterator[Visitor]:
+def alice(people: dict[str, Visitor]) -> Iterator[Visitor]:
     """Somebody who is signed in and leaves no files behind."""
-    alice = visit(url, "alice")
+    alice = people["alice"]
     yield alice
     for page in ("/", "/pictures/"):
         uploader = alice.uploader(page)
@@ -91,14 +97,16 @@ def test_wrong_password_is_refused_with_a_reason(url: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "links"), [("alice", ["/", "/files/"]), ("admin", ["/", "/files/", "/admin/"])])
-def test_header_names_the_person_and_links_what_they_may_see(url: str, name: str, links: list[str]) -> None:
-    page = visit(url, name).request("/").text
+def test_header_names_the_person_and_links_what_they_may_see(
+    people: dict[str, Visitor], name: str, links: list[str]
+) -> None:
+    page = people[name].request("/").text
     (navigation,) = re.findall(r'<nav class="site-nav".*?</nav>', page, re.DOTALL)
     assert re.findall(r'href="([^"]+)"', navigation) == links
     assert f"</span>{name}</span>" in page
 
 
-def test_signing_out_needs_the_header_s_form_and_ends_the_visit(alice: Visitor, url: str) -> None:
+def test_signing_out_needs_the_header_s_form_and_ends_the_visit(url: str) -> None:
     bob = visit(url, "bob")
     (token,) = re.findall(r'name="csrfmiddlewaretoken" value="(\w+)"', bob.request("/").text)
     assert bob.request("/logout/", {}).status == 403
@@ -106,12 +114,12 @@ def test_signing_out_needs_the_header_s_form_and_ends_the_visit(alice: Visitor, 
     assert bob.request("/").status == 302
 
 
-def test_admin_lists_the_uploads(url: str) -> None:
-    assert visit(url, "admin").request("/admin/fineuploader_receiver/uploadsession/").status == 200
+def test_admin_lists_the_uploads(people: dict[str, Visitor]) -> None:
+    assert people["admin"].request("/admin/fineuploader_receiver/uploadsession/").status == 200
 
 
-def test_pages_ask_for_chunks_resuming_removal_and_the_list(url: str) -> None:
-    options = visit(url, "alice").options()
+def test_pages_ask_for_chunks_resuming_removal_and_the_list(alice: Visitor) -> None:
+    options = alice.options()
     assert {
         "chunking": options["chunking"]["enabled"],
         "concurrent": options["chunking"]["concurrent"]["enabled"],
@@ -132,8 +140,8 @@ def test_pages_ask_for_chunks_resuming_removal_and_the_list(url: str) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1, PART_SIZE, PART_SIZE + 1, len(CONTENT)])
-def test_upload_is_listed_downloaded_and_deleted(url: str, size: int) -> None:
-    alice, content = visit(url, "alice"), CONTENT[:size]
+def test_upload_is_listed_downloaded_and_deleted(alice: Visitor, size: int) -> None:
+    content = CONTENT[:size]
     uploader = alice.uploader(part_size=PART_SIZE)
     upload = uploader.add(content, name="numbers.bin")
     assert uploader.upload(upload).success
@@ -172,13 +180,12 @@ def test_file_with_a_hostile_name_is_listed_and_downloaded(alice: Visitor) -> No
     assert escape("<b>") in name
 
 
-def test_somebody_else_finds_nothing(alice: Visitor, url: str) -> None:
+def test_somebody_else_finds_nothing(alice: Visitor, people: dict[str, Visitor]) -> None:
     uploader = alice.uploader()
     upload = uploader.add(CONTENT, name="secret.bin")
     assert uploader.upload(upload).success
     path = alice.downloads()["secret.bin"]
-    for name in ("bob", "admin"):
-        other = visit(url, name)
+    for other in (people["bob"], people["admin"]):
         assert (other.downloads(), other.uploader().session(), other.request(path).status) == ({}, [], 404)
         assert other.uploader().delete(upload.uuid).success, "a stranger's uuid gets the same answer as an unknown one"
     assert alice.request(path).body == CONTENT

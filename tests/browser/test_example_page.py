@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page, Route
 
 LARGE = 100 * 2**20
+DOT = bytes.fromhex("47494638396101000100800000000000ffffff2c00000000010001000002024401003b")  # a GIF of one dot
 PATIENCE = 60_000  # milliseconds
 
 
@@ -67,6 +68,23 @@ def large_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def choose(page: Page, *paths: Path) -> None:
     """Give files to the page through its file picker."""
     page.locator("input[type=file]").set_input_files(paths)
+
+
+def drop(page: Page, context: BrowserContext, path: Path) -> None:
+    """Drag a file from the desktop onto the drop zone; while it hovers there, the zone shows that it would take it."""
+    zone = page.locator(".drop-zone")
+    box = zone.bounding_box()
+    assert box is not None
+    devtools = context.new_cdp_session(page)
+    event = {
+        "x": box["x"] + box["width"] / 2,
+        "y": box["y"] + 10,
+        "data": {"items": [], "files": [str(path)], "dragOperationsMask": 1},
+    }
+    devtools.send("Input.dispatchDragEvent", {"type": "dragEnter", **event})
+    page.locator(".drop-zone.qq-upload-drop-area-active").wait_for()
+    devtools.send("Input.dispatchDragEvent", {"type": "dragOver", **event})
+    devtools.send("Input.dispatchDragEvent", {"type": "drop", **event})
 
 
 def make_file(folder: Path, name: str, content: bytes) -> Path:
@@ -157,24 +175,16 @@ def test_refused_file_shows_the_server_s_words_and_no_retry(page: Page, tmp_path
     assert page.locator("#upload-summary").inner_text() == "1 failed"
 
 
-def test_dropped_picture_is_listed_with_its_thumbnail_when_the_page_opens_again(page: Page) -> None:
-    page.evaluate(
-        """async () => {
-            const canvas = new OffscreenCanvas(40, 30);
-            canvas.getContext("2d").fillRect(0, 0, 40, 30);
-            const transfer = new DataTransfer();
-            transfer.items.add(new File([await canvas.convertToBlob()], "black.png", {type: "image/png"}));
-            const drop = new DragEvent("drop", {dataTransfer: transfer, bubbles: true, cancelable: true});
-            document.querySelector(".drop-hint").dispatchEvent(drop);
-        }"""
-    )
+def test_dropped_picture_is_listed_with_its_thumbnail_when_the_page_opens_again(
+    page: Page, context: BrowserContext, tmp_path: Path
+) -> None:
+    drop(page, context, make_file(tmp_path, "dot.gif", DOT))
     page.locator(".card.qq-upload-success").wait_for()
     page.reload()
-    card = page.locator(".card.qq-upload-success", has_text="black.png")
-    card.wait_for()
+    page.locator(".card.qq-upload-success", has_text="dot.gif").wait_for()
     page.wait_for_function("document.querySelector('.card img').naturalWidth > 0")
     assert page.locator("#upload-summary").inner_text() == "1 stored"
-    delete_card(page, "black.png")
+    delete_card(page, "dot.gif")
 
 
 def test_file_without_a_picture_shows_its_kind(page: Page, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ class Command(BaseCommand):
     """Migrate the database and make the demo accounts; what is there already stays as it is."""
 
     help = "Migrate the database and make the demo accounts. Running it again changes nothing."
+    requires_system_checks = ()  # one of them opens the database, whose folder is made here
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run every step, and say what is missing."""
