@@ -35,22 +35,24 @@ class Outcome:
 
 @dataclass
 class Suite:
-    """The steps that were taken so far, and what all of them have in common."""
+    """The steps that were taken so far, and what those that follow have in common."""
 
     pytest_arguments: list[str]
     require_all: bool
     outcomes: list[Outcome] = field(default_factory=list)
+    pair: Pair | None = None
 
     def step(self, name: str, action: Callable[[], int]) -> None:
         """Take a step: its action returns an exit status, or raises ``CannotRun``."""
-        print(f"\n=== {name} ===", flush=True)
+        full_name = f"{self.pair}: {name}"
+        print(f"\n=== {full_name} ===", flush=True)
         start = time.monotonic()
         try:
             status = action()
             result, reason = (FAILED, f"exit status {status}") if status else (PASSED, "")
         except CannotRun as error:
             result, reason = NOT_RUN, str(error)
-        self.outcomes.append(Outcome(name, result, time.monotonic() - start, reason))
+        self.outcomes.append(Outcome(full_name, result, time.monotonic() - start, reason))
 
     def pytest(self, python: Path, marker: str, environment: Mapping[str, str] | None = None) -> int:
         """Run tests; finding none is a failure (pytest's status 5), and so is a skip where everything is required."""
@@ -85,13 +87,13 @@ def run(*, pytest_arguments: list[str], require_all: bool, fast: bool) -> int:
 
 def with_pair(suite: Suite, pair: Pair, check: Callable[[Suite, Path], None], *extras: str) -> None:
     """Check with a pair's environment; not being able to make it is one step that could not run."""
-    made: list[Path] = []
+    suite.pair, made = pair, list[Path]()
 
     def make() -> int:
         made.append(make_pair_venv(pair, *extras))
         return 0
 
-    suite.step(f"set up {pair}", make)
+    suite.step("set up", make)
     for python in made:
         check(suite, python)
 
