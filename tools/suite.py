@@ -87,7 +87,8 @@ def run(*, pytest_arguments: list[str], require_all: bool, fast: bool) -> int:
 
 def with_pair(suite: Suite, pair: Pair, check: Callable[[Suite, Path], None], *extras: str) -> None:
     """Check with a pair's environment; not being able to make it is one step that could not run."""
-    suite.pair, made = pair, list[Path]()
+    suite.pair = pair
+    made: list[Path] = []
 
     def make() -> int:
         made.append(make_pair_venv(pair, *extras))
