@@ -119,7 +119,7 @@ def test_metadata_names_the_supported_versions(metadata: Message) -> None:
 
 def test_tox_runs_every_supported_version(metadata: Message) -> None:
     classifiers = "\n".join(metadata.get_all("Classifier", []))
-    lines = re.findall(r"py\{([\d,]+)\}-django(\d+)", (ROOT / "tox.ini").read_text())
+    lines = re.findall(r"py\{([\d,]+)\}-django(\d+)", (ROOT / "tox.ini").read_text(encoding="utf-8"))
 
     pythons = {python for line, _ in lines for python in line.split(",")}
     djangos = {django for _, django in lines}
@@ -129,11 +129,11 @@ def test_tox_runs_every_supported_version(metadata: Message) -> None:
 
 
 def test_newest_changelog_entry_is_the_version_of_the_package(metadata: Message) -> None:
-    versions = re.findall(r"^## \[([^\]]+)\]", (ROOT / "CHANGELOG.md").read_text(), flags=re.MULTILINE)
+    versions = re.findall(r"^## \[([^\]]+)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
 
     assert versions[0] == fineuploader_receiver.__version__ == metadata["Version"]
 
 
 def test_readme_is_the_long_description(metadata: Message) -> None:
     assert metadata["Description-Content-Type"] == "text/markdown"
-    assert str(metadata.get_payload()).strip() == (ROOT / "README.md").read_text().strip()
+    assert str(metadata.get_payload()).strip() == (ROOT / "README.md").read_text(encoding="utf-8").strip()
