@@ -56,6 +56,7 @@ class UploadSession(models.Model):
     total_chunks = models.PositiveIntegerField(_("total chunks"), default=1)
     chunk_size = models.FloatField(_("nominal chunk size"), null=True, blank=True)
     received_bytes = models.BigIntegerField(_("received bytes"), default=0)
+    received_chunks = models.PositiveIntegerField(_("received chunks"), default=0)
     reserved_bytes = models.BigIntegerField(_("reserved bytes"), default=0)
 
     file = models.CharField(_("name in the storage"), max_length=512, blank=True)

@@ -41,7 +41,7 @@ class Staging:
     name: str
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class StoredChunk:
     """A chunk whose bytes are kept: `key` is what its writer's `commit` returned. Offsets and sizes are in bytes."""
 

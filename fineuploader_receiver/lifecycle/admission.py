@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import time
+from typing import Any, cast
 
 from django.db import IntegrityError, transaction
 
@@ -29,13 +31,16 @@ from .boot import current_boot
 from .naming import check_extension
 from .notify import notify
 from .pages import check_unknown
-from .removal import drop
+from .removal import drop, lapsed
 from .uploads import State, chunk_rows, find, rows, staging_of
 
 CLAIM_LAPSE = datetime.timedelta(seconds=90)
 """How long after its last sign of life a claimed chunk still counts as being received."""
 
-_ATTEMPTS = 8
+TOUCH_INTERVAL = datetime.timedelta(minutes=1)
+
+PATIENCE_SECONDS = 5.0
+"""How long to wait for somebody else to finish removing the upload that stands in the way."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +59,8 @@ def admit(receiver: Receiver, caller: Caller, message: UploadMessage) -> Admissi
     page must start again. Nothing is stored before all of that was checked.
     """
     check_limits(receiver, message)
-    for _ in range(_ATTEMPTS):
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
         found = find(receiver, caller.owner, message.uuid)
         if found is None:
             admission = _begin(receiver, caller, message)
@@ -131,7 +137,7 @@ def _begin(receiver: Receiver, caller: Caller, message: UploadMessage) -> Admiss
 def _draft(receiver: Receiver, caller: Caller, message: UploadMessage, now: datetime.datetime) -> UploadSession:
     return UploadSession(
         uuid=message.uuid,
-        owner_id=caller.owner.user.pk if caller.owner.user else None,
+        owner=cast(Any, caller.owner.user),
         owner_key=caller.owner.key,
         receiver=receiver.alias,
         filename=message.filename[:1024],
@@ -205,7 +211,9 @@ def _continue(
     """Admit to an upload that exists, or return None where it had to make way for a new one."""
     check_permission(receiver, caller, "upload", upload)
     if upload.state == State.REMOVING:
-        raise Busy
+        if not drop(receiver, upload, only=lapsed(now)):
+            time.sleep(0.05)
+        return None
     if upload.state == State.RECEIVING and _was_lost(receiver, upload):
         drop(receiver, upload)
         return None
@@ -217,7 +225,18 @@ def _continue(
         return None
     if upload.state == State.RECEIVING:
         _reserve(receiver, upload, message)
+        if not _touch(receiver, upload, now):
+            return None
     return Admission(upload, now, created=False)
+
+
+def _touch(receiver: Receiver, upload: UploadSession, now: datetime.datetime) -> bool:
+    """Keep an upload that goes on after a pause from the purge. False when it is not receiving any more."""
+    if now - upload.updated_at < TOUCH_INTERVAL:
+        return True
+    receiving = rows().filter(pk=upload.pk, state=State.RECEIVING)
+    fields = {"updated_at": now, "expires_at": now + receiver.options.expire_after}
+    return bool(in_transaction(database(), lambda: receiving.update(**fields)))
 
 
 def _was_lost(receiver: Receiver, upload: UploadSession) -> bool:

@@ -90,9 +90,7 @@ def finish(receiver: Receiver, caller: Caller, upload: UploadSession) -> bool:
         current, now = found
         if current.state == State.COMPLETE:
             return True
-        if current.state == State.REMOVING:
-            raise Busy
-        taken = _take_lease(receiver, current, now)
+        taken = None if current.state == State.REMOVING else _take_lease(receiver, current, now)
         if taken is not None:
             if _Completion(receiver, caller, *taken).run():
                 return True
@@ -125,7 +123,7 @@ def _check_whole(receiver: Receiver, upload: UploadSession, message: DoneMessage
     )
     if good:
         return
-    if drop(receiver, upload, done_request=True, only=Q(state=State.RECEIVING)):
+    if drop(receiver, upload, done_request=True):
         raise UploadLost
     # It was just being completed, or removed, by somebody else: what they make of it is the answer.
 
@@ -158,6 +156,8 @@ def _take_lease(receiver: Receiver, upload: UploadSession, now: datetime.datetim
     """Become the one who completes. Returns the row as taken and the name a predecessor may have left."""
     if upload.state == State.ASSEMBLING and upload.lease_until is not None and upload.lease_until > now:
         return None
+    if not all_stored(upload):
+        raise Busy
     predecessor = upload.file
     fields: dict[str, Any] = {
         "state": State.ASSEMBLING,
@@ -183,7 +183,7 @@ class _Completion:
         self._caller = caller
         self._upload = upload
         self._predecessor = predecessor
-        self._token = upload.lease_token
+        self._mine = Q(state=State.ASSEMBLING, lease_token=upload.lease_token)
 
     def run(self) -> bool:
         """True when the upload is COMPLETE by our hand, False when the lease was lost; it is free when this raises."""
@@ -201,10 +201,10 @@ class _Completion:
             return True
         except StagingLost as error:
             logger.warning("Staged bytes of upload %s are gone: %s", self._upload.uuid, error)
-            drop(self._receiver, self._upload, lease_token=self._token)
+            drop(self._receiver, self._upload, only=self._mine)
             raise UploadLost from error
         except WrongKind as error:
-            drop(self._receiver, self._upload, lease_token=self._token, refusal=error)
+            drop(self._receiver, self._upload, only=self._mine, refusal=error)
             raise
         except OutOfSpace as error:
             self._release()
@@ -218,7 +218,7 @@ class _Completion:
             raise
 
     def _held(self) -> Any:
-        return rows().filter(pk=self._upload.pk, state=State.ASSEMBLING, lease_token=self._token)
+        return rows().filter(self._mine, pk=self._upload.pk)
 
     def _publish(self, backend: Backend) -> bool:
         check_extension(self._receiver, self._upload.filename)

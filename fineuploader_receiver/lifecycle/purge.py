@@ -21,7 +21,7 @@ from ..models import UploadSession, UploadTombstone, database
 from ..receivers import Receiver, get_receiver
 from ..signals import upload_expired
 from .notify import notify
-from .removal import drop
+from .removal import IDLE, drop, lapsed
 from .uploads import State, chunk_rows, rows, staging_of, stored_chunks
 
 logger = logging.getLogger(__name__)
@@ -58,10 +58,8 @@ class Purge:
     def expired(self) -> None:
         """Remove uploads whose last byte is longer ago than EXPIRE_AFTER, and finish removals that were interrupted."""
         now = database_now(database())
-        lapsed = Q(lease_until=None) | Q(lease_until__lte=now)
-        due = Q(expires_at__lte=now) & (Q(state=State.RECEIVING) | (Q(state=State.ASSEMBLING) & lapsed))
-        self._remove(due, "expired")
-        self._remove(Q(state=State.REMOVING) & lapsed, "expired")
+        self._remove(Q(expires_at__lte=now) & (IDLE | lapsed(now)), "expired")
+        self._remove(Q(state=State.REMOVING) & lapsed(now), "expired")
 
     def unclaimed(self) -> None:
         """Remove complete uploads that nothing claimed within UNCLAIMED_AFTER, for receivers that have that option."""

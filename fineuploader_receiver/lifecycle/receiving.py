@@ -43,9 +43,9 @@ from .admission import Admission, admit
 from .completion import finish
 from .notify import notify
 from .pages import PARALLEL_CHUNKS, check_last, sends_done
-from .removal import drop
+from .removal import IDLE, drop
 from .sniffing import SNIFF_SIZE, check_type, sniff
-from .uploads import State, all_stored, chunk_rows, rows, staging_of
+from .uploads import State, chunk_rows, has_all, reload, rows, staging_of
 
 logger = logging.getLogger(__name__)
 
@@ -55,8 +55,12 @@ HEARTBEAT_SECONDS = 30.0
 SPACE_CHECK_BYTES = 64 * 2**20
 
 
-class _Lost(Exception):
-    """The row or the bytes of an upload vanished before the body was read: admission must judge again."""
+class _BytesLost(Exception):
+    """The staged bytes of an upload are not where they were; nothing of the body has been read."""
+
+
+class _RowGone(Exception):
+    """The row of an upload vanished; nothing of the body has been read."""
 
 
 def receive(receiver: Receiver, caller: Caller, message: UploadMessage, content: Content) -> Receipt:
@@ -70,21 +74,24 @@ def receive(receiver: Receiver, caller: Caller, message: UploadMessage, content:
         if admission.upload.state != State.RECEIVING:
             _read_repeat(admission.upload, message, content)
             return Receipt(complete=finish(receiver, caller, admission.upload))
+        attempt = _Attempt(receiver, message, admission)
         try:
-            stored = _Attempt(receiver, caller, message, admission).run(content)
-        except _Lost:
+            stored = attempt.run(content)
+        except _BytesLost:
             drop(receiver, admission.upload)
+            continue
+        except _RowGone:
             continue
         if stored:
             notify(chunk_received, upload=admission.upload, request=caller.request)
         else:
-            _read_repeat(admission.upload, message, content)
+            _read_repeat(admission.upload, message, content, attempt.size)
         return _look_at_whole(receiver, caller, message, admission.upload)
 
 
-def _read_repeat(upload: UploadSession, message: UploadMessage, content: Content) -> None:
-    """Read the body of a chunk that is here already, as far as to know that it could be the same."""
-    size = sum(len(data) for data in content)
+def _read_repeat(upload: UploadSession, message: UploadMessage, content: Content, size: int = 0) -> None:
+    """Read (the rest of) the body of a chunk that is here already, as far as to know that it could be the same."""
+    size += sum(len(data) for data in content)
     simple = not message.chunked and upload.total_size is not None
     if simple and size != upload.total_size:
         raise TotalsChanged
@@ -94,7 +101,7 @@ def _look_at_whole(receiver: Receiver, caller: Caller, message: UploadMessage, u
     """Complete the upload if every chunk is here. Repeats look too, so a completion that failed is tried again."""
     if _is_far_from_whole(receiver, message, upload):
         return Receipt(complete=False)
-    if all_stored(upload):
+    if has_all(upload):
         return Receipt(complete=finish(receiver, caller, upload))
     try:
         check_last(receiver, upload, message)
@@ -118,7 +125,8 @@ def _is_far_from_whole(receiver: Receiver, message: UploadMessage, upload: Uploa
 class _Attempt:
     """One attempt at one chunk, from the claim to the commit."""
 
-    def __init__(self, receiver: Receiver, caller: Caller, message: UploadMessage, admission: Admission) -> None:
+    def __init__(self, receiver: Receiver, message: UploadMessage, admission: Admission) -> None:
+        self.size = 0
         self._receiver = receiver
         self._message = message
         self._upload = admission.upload
@@ -126,7 +134,6 @@ class _Attempt:
         self._created = admission.created
         self._token = secrets.token_hex(16)
         self._head = b""
-        self._size = 0
 
     def run(self, content: Content) -> bool:
         """True when this attempt's bytes are the chunk; False when others' are, and `content` may be unread."""
@@ -149,13 +156,13 @@ class _Attempt:
     def _open(self) -> ChunkWriter:
         backend = self._receiver.backend_of(self._upload)
         if backend is None:
-            raise _Lost
+            raise _BytesLost
         try:
             return backend.open_chunk(
                 staging_of(self._upload), index=self._message.index, offset=self._message.offset, token=self._token
             )
         except StagingLost as error:
-            raise _Lost from error
+            raise _BytesLost from error
         except OutOfSpace as error:
             self._undo(error)
             raise NoSpace from error
@@ -166,17 +173,20 @@ class _Attempt:
     def _claim(self, key: str) -> bool:
         """Make the chunk's row ours. False when it is stored already."""
         values = {"token": self._token, "key": key, "claimed_at": self._now}
-        try:
-            in_transaction(database(), lambda: self._insert(values))
-            return True
-        except IntegrityError:
-            pass
-        mine = chunk_rows(self._upload).filter(index=self._message.index)
-        if in_transaction(database(), lambda: mine.filter(stored=False).update(**values)):
-            return True
-        if not mine.exists():
-            raise _Lost
-        return False
+        row = chunk_rows(self._upload).filter(index=self._message.index)
+        while True:
+            try:
+                in_transaction(database(), lambda: self._insert(values))
+                return True
+            except IntegrityError:
+                # There is such a row, or the upload's own is gone.
+                pass
+            if in_transaction(database(), lambda: row.filter(stored=False).update(**values)):
+                return True
+            if row.filter(stored=True).exists():
+                return False
+            if not rows().filter(pk=self._upload.pk).exists():
+                raise _RowGone
 
     def _insert(self, values: dict[str, Any]) -> None:
         UploadChunk.objects.using(database()).create(
@@ -195,21 +205,21 @@ class _Attempt:
         next_check = SPACE_CHECK_BYTES
         first = self._message.index == 0
         for data in content:
-            self._size += len(data)
-            if limit is not None and self._size > limit:
+            self.size += len(data)
+            if limit is not None and self.size > limit:
                 raise refuse()
             if first and len(self._head) < SNIFF_SIZE:
                 self._sniff(data)
             if digest is not None:
                 digest.update(data)
             self._guarded(writer.write, data)
-            if self._size >= next_check:
+            if self.size >= next_check:
                 self._check_space()
                 next_check += SPACE_CHECK_BYTES
             if time.monotonic() >= next_beat:
                 self._beat()
                 next_beat = time.monotonic() + HEARTBEAT_SECONDS
-        if self._message.size is not None and self._size != self._message.size:
+        if self._message.size is not None and self.size != self._message.size:
             raise SizeMismatch
         if digest is not None and not digest.matches():
             raise DigestMismatch
@@ -248,7 +258,7 @@ class _Attempt:
 
     def _beat(self) -> None:
         """Show that bytes are arriving: the claim does not lapse, the upload does not expire."""
-        now = database_now(database())
+        self._now = now = database_now(database())
         chunk = chunk_rows(self._upload).filter(index=self._message.index, token=self._token)
         in_transaction(database(), lambda: chunk.update(claimed_at=now))
         alive = rows().filter(pk=self._upload.pk, state=State.RECEIVING)
@@ -263,7 +273,8 @@ class _Attempt:
             if not rows().filter(pk=self._upload.pk, state=State.RECEIVING).update(**fields):
                 return False
             mine = chunk_rows(self._upload).filter(index=self._message.index, token=self._token, stored=False)
-            if mine.update(stored=True, size=self._size, key=key):
+            if mine.update(stored=True, size=self.size, key=key):
+                self._upload.received_bytes += self.size
                 return True
             transaction.set_rollback(True, using=database())
             return False
@@ -274,7 +285,8 @@ class _Attempt:
         message, upload = self._message, self._upload
         now = max(self._now, upload.updated_at)
         fields: dict[str, Any] = {
-            "received_bytes": F("received_bytes") + self._size,
+            "received_bytes": F("received_bytes") + self.size,
+            "received_chunks": F("received_chunks") + 1,
             "highest_index": Greatest("highest_index", message.index),
             "updated_at": now,
             "expires_at": now + self._receiver.options.expire_after,
@@ -292,7 +304,7 @@ class _Attempt:
         if message.chunk_size is not None and upload.chunk_size is None:
             fields["chunk_size"] = message.chunk_size
         if upload.total_size is None:
-            known = message.total_size if message.chunked else self._size
+            known = message.total_size if message.chunked else self.size
             fields |= {} if known is None else {"total_size": known}
         return fields
 
@@ -304,26 +316,35 @@ class _Attempt:
         return Q(highest_index__gt=message.index)
 
     def _outrun(self) -> bool:
-        """Say what became of a chunk that somebody else took over or stored while we were at it."""
+        """Wait for what becomes of a chunk that somebody else took over or stored while we were at it.
+
+        False when the chunk is there without us. Raises Busy where it is not, and the client must send it again.
+        """
+        self._unclaim()
         deadline = time.monotonic() + HEARTBEAT_SECONDS
         while time.monotonic() < deadline:
-            stored = chunk_rows(self._upload).filter(index=self._message.index).values_list("stored", flat=True).first()
-            if stored is None:
+            found = reload(self._upload)
+            if found is None:
                 raise Busy
-            if stored:
+            if found[0].state in (State.ASSEMBLING, State.COMPLETE):
+                return False
+            if chunk_rows(self._upload).filter(index=self._message.index, stored=True).exists():
                 return False
             time.sleep(0.1)
         raise Busy
 
+    def _unclaim(self) -> None:
+        mine = chunk_rows(self._upload).filter(index=self._message.index, token=self._token, stored=False)
+        in_transaction(database(), mine.delete)
+
     def _undo(self, error: BaseException) -> None:
         """Leave nothing of a failed attempt: neither its claim nor an upload that exists only because of it."""
         try:
-            mine = chunk_rows(self._upload).filter(index=self._message.index, token=self._token, stored=False)
-            in_transaction(database(), lambda: mine.delete())
+            self._unclaim()
             if isinstance(error, WrongKind):
                 drop(self._receiver, self._upload, refusal=error)
             elif self._created:
-                drop(self._receiver, self._upload, tombstone=False, only=Q(chunks=None))
+                drop(self._receiver, self._upload, tombstone=False, only=IDLE & Q(chunks=None))
         except Exception:
             # The first error is what the client must hear; the purge removes what is left.
             logger.exception("A failed attempt at upload %s could not be cleaned up.", self._upload.uuid)

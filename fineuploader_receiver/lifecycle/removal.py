@@ -28,6 +28,11 @@ logger = logging.getLogger(__name__)
 
 LEASE = datetime.timedelta(seconds=20)
 
+IDLE = Q(state=State.RECEIVING)
+FINISHED = Q(state=State.COMPLETE)
+
+_ATTEMPTS = 5
+
 
 def delete(receiver: Receiver, caller: Caller, message: DeleteMessage) -> None:
     """Delete the owner's upload, finished or not. An unknown one, and someone else's, change nothing and are no error.
@@ -43,7 +48,7 @@ def delete(receiver: Receiver, caller: Caller, message: DeleteMessage) -> None:
         raise Forbidden
     if upload.claimed_at is not None:
         raise Claimed
-    if not _claim(upload, now, Q(claimed_at=None)):
+    if not _claim(upload, now, (IDLE | FINISHED | lapsed(now)) & Q(claimed_at=None)):
         again = find(receiver, caller.owner, message.uuid)
         if again is None or again[0].state == State.REMOVING:
             return
@@ -56,22 +61,20 @@ def drop(
     receiver: Receiver,
     upload: UploadSession,
     *,
+    only: Q = IDLE,
     tombstone: bool = True,
     done_request: bool | None = None,
     refusal: UploadError | None = None,
-    lease_token: str | None = None,
-    only: Q | None = None,
 ) -> bool:
     """Remove an upload that is of no use any more: lost, refused, expired, or in the way of a new one.
 
-    `only` is what must still hold when the row is claimed; `lease_token` is given by the holder of its lease. True when
-    the upload is gone; False when something else has it, or its bytes could not be deleted, which the purge repeats.
+    `only` is what must hold at the moment the row is claimed; the default spares everything but unfinished uploads that
+    nobody is assembling. True when the upload is gone; False when that did not hold, or its bytes could not be deleted,
+    which the purge repeats.
     """
     if done_request is not None:
         upload.done_request = done_request
-    now = database_now(database())
-    condition = (only or Q()) & (Q() if lease_token is None else Q(lease_token=lease_token))
-    if not _claim(upload, now, condition, leased=lease_token is not None):
+    if not _claim(upload, database_now(database()), only):
         return False
     try:
         _erase(receiver, upload, tombstone=tombstone, refusal=refusal)
@@ -80,19 +83,15 @@ def drop(
     return True
 
 
-def _claim(upload: UploadSession, now: datetime.datetime, condition: Q, *, leased: bool = False) -> bool:
-    free = Q(state__in=(State.RECEIVING, State.COMPLETE)) | Q(lease_until=None) | Q(lease_until__lte=now)
-    mine = rows().filter(condition, pk=upload.pk)
-    if not leased:
-        mine = mine.filter(free)
-    return bool(
-        in_transaction(
-            database(),
-            lambda: mine.update(
-                state=State.REMOVING, lease_token=secrets.token_hex(16), lease_until=now + LEASE, updated_at=now
-            ),
-        )
-    )
+def lapsed(now: datetime.datetime) -> Q:
+    """Rows whose assembling or removal nobody is at any more."""
+    return Q(state__in=(State.ASSEMBLING, State.REMOVING)) & (Q(lease_until=None) | Q(lease_until__lte=now))
+
+
+def _claim(upload: UploadSession, now: datetime.datetime, only: Q) -> bool:
+    mine = rows().filter(only, pk=upload.pk)
+    fields = {"state": State.REMOVING, "lease_token": secrets.token_hex(16), "lease_until": now + LEASE}
+    return bool(in_transaction(database(), lambda: mine.update(**fields)))
 
 
 def _erase(receiver: Receiver, upload: UploadSession, *, tombstone: bool, refusal: UploadError | None = None) -> None:
@@ -105,11 +104,14 @@ def _erase(receiver: Receiver, upload: UploadSession, *, tombstone: bool, refusa
             _bury(receiver, upload, now, refusal)
         rows().filter(pk=upload.pk).delete()
 
-    try:
-        in_transaction(database(), erase_rows)
-    except IntegrityError:
-        # A late chunk was claimed meanwhile. The row stays in REMOVING, and whoever comes next goes on.
-        logger.info("Upload %s was touched while it was being removed.", upload.uuid)
+    for _ in range(_ATTEMPTS):
+        try:
+            in_transaction(database(), erase_rows)
+            return
+        except IntegrityError:
+            # A late chunk was claimed meanwhile; it will find that its upload is gone.
+            continue
+    logger.warning("The row of upload %s is left to the purge.", upload.uuid)
 
 
 def _erase_bytes(receiver: Receiver, upload: UploadSession) -> None:

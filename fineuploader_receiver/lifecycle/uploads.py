@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import uuid
 
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 
 from ..backends.base import Staging, StoredChunk
 from ..database import DatabaseClock, moment
@@ -53,6 +53,11 @@ def staged_chunks(upload: UploadSession) -> list[StoredChunk]:
     """Stored and merely claimed chunks: everything that may have left bytes somewhere."""
     values = chunk_rows(upload).order_by("index").values_list("index", "offset", "size", "key")
     return [StoredChunk(index=index, offset=offset, size=size, key=key) for index, offset, size, key in values]
+
+
+def has_all(upload: UploadSession) -> bool:
+    """Whether as many chunks were counted as there should be: one row to look at, however many chunks there are."""
+    return rows().filter(pk=upload.pk, received_chunks__gte=F("total_chunks")).exists()
 
 
 def all_stored(upload: UploadSession) -> bool:
