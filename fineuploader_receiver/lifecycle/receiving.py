@@ -309,11 +309,12 @@ class _Attempt:
         return fields
 
     def _is_out_of_order(self) -> Q:
-        """Signs of a page with concurrent chunks: a higher index came before, or two indexes were resumed."""
+        """Signs of a page with concurrent chunks: one came before a lower or skipped one, or two indexes were resumed."""
         message, resumed = self._message, self._upload.resumed_index
         if message.resumed and resumed is not None and resumed != message.index:
             return Q(pk=self._upload.pk)
-        return Q(highest_index__gt=message.index)
+        skipped = Q(highest_index__gte=0, highest_index__lt=message.index - 1)
+        return Q(highest_index__gt=message.index) | skipped
 
     def _outrun(self) -> bool:
         """Wait for what becomes of a chunk that somebody else took over or stored while we were at it.
