@@ -9,6 +9,6 @@ class FineUploaderReceiverConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from . import checks, owners  # noqa: F401  (importing registers the checks)
+        from . import checks, logins  # noqa: F401  (importing registers the checks)
 
-        owners.connect()
+        logins.connect()

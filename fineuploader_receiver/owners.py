@@ -8,7 +8,6 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth.models import AbstractBaseUser
-from django.contrib.auth.signals import user_logged_in
 from django.http import HttpRequest
 
 from .exceptions import LoginRequired, NoSession
@@ -62,18 +61,8 @@ def identify(receiver: Receiver, request: HttpRequest, *, create: bool = False) 
         if not create:
             raise NoSession
         key = session[SESSION_KEY] = secrets.token_hex(16)
-    return Owner(f"anonymous:{key}")
+    return Owner(anonymous_key(key))
 
 
-def connect() -> None:
-    user_logged_in.connect(_adopt, dispatch_uid="fineuploader_receiver.owners")
-
-
-def _adopt(*, request: HttpRequest | None = None, user: AbstractBaseUser, **_: Any) -> None:
-    """Logging in takes the session's anonymous uploads along."""
-    session: Any = getattr(request, "session", None)
-    key = session.pop(SESSION_KEY, None) if session is not None else None
-    if key is not None:
-        from .lifecycle.ownership import adopt
-
-        adopt(f"anonymous:{key}", owner_of(user))
+def anonymous_key(session_key: str) -> str:
+    return f"anonymous:{session_key}"
