@@ -167,6 +167,13 @@ def test_download_is_an_attachment_that_no_browser_runs(alice: Visitor) -> None:
     }
 
 
+def test_download_of_a_file_that_is_gone_from_the_storage_is_a_404(alice: Visitor, project: Project) -> None:
+    assert alice.uploader().upload(BrowserFile(b"content", "lost.txt")).success
+    (stored,) = (path for path in project.folder.rglob("lost.txt"))
+    stored.unlink()
+    assert alice.request(alice.downloads()["lost.txt"]).status == 404
+
+
 # A name with the marks of a header's end, of HTML, and of a path: each has broken somebody's list or download.
 HOSTILE_NAME = 'a\r\nSet-Cookie: b="c" <b> ../é日本.txt'
 

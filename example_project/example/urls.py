@@ -3,8 +3,8 @@
 from django.contrib import admin
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import include, path
-from fineuploader_receiver.urls import receiver_urls
 
+from fineuploader_receiver.urls import receiver_urls
 from gallery import views
 from gallery.demo import DEMO_USERS
 

@@ -3,7 +3,7 @@
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
-from django.http import FileResponse, HttpRequest, HttpResponse
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 
 from fineuploader_receiver.models import UploadSession
@@ -28,8 +28,12 @@ def files(request: HttpRequest) -> HttpResponse:
 def download(request: HttpRequest, pk: int) -> FileResponse:
     """Stream one of the user's files, always as an attachment; anyone else's is a 404."""
     upload = get_object_or_404(_complete_uploads(request), pk=pk)
+    try:
+        file = upload.open()
+    except FileNotFoundError as error:  # deleted a moment ago
+        raise Http404 from error
     return FileResponse(
-        upload.open(),
+        file,
         as_attachment=True,
         filename=upload.filename,
         content_type=upload.content_type or "application/octet-stream",

@@ -12,6 +12,7 @@ function startUploader() {
         deleteFile: {...options.deleteFile, forceConfirm: true, confirmMessage: "Delete {filename} from the server?"},
         failedUploadTextDisplay: {mode: "custom"},  // show the server's own words
         text: {waitingForResponse: "Storing…", failUpload: "Upload failed"},
+        display: {fileSizeOnSubmit: true},
         thumbnails: {timeBetweenThumbs: 50},
         callbacks: {
             onSubmitted: (id) => placeFirst(showKind(uploader, id)),
