@@ -153,7 +153,8 @@ class FakeUploader(RequestBuilder):
             for index in reversed(batch):
                 in_flight[pool.submit(self._send_chunk, upload, index, resuming)] = index
             while in_flight:
-                future = next(iter(wait(in_flight, return_when=FIRST_COMPLETED).done))
+                answered = wait(in_flight, return_when=FIRST_COMPLETED).done
+                future = next(future for future in in_flight if future in answered)
                 index, outcome = in_flight.pop(future), future.result()
                 if not outcome.success:
                     return self._give_up(upload, [index, *sorted(in_flight.values())], outcome, alone=not in_flight)
