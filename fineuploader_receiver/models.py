@@ -63,6 +63,7 @@ class UploadSession(models.Model):
     storage = models.CharField(_("storage"), max_length=64)
     digest = models.CharField(_("digest"), max_length=160, blank=True)
     published = models.BooleanField(default=False, editable=False)
+    leftover = models.CharField(max_length=512, blank=True, editable=False)
 
     backend = models.CharField(max_length=255, editable=False)
     staging_root = models.CharField(max_length=512, editable=False)

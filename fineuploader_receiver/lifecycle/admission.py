@@ -32,7 +32,7 @@ from .naming import check_extension
 from .notify import notify
 from .pages import check_unknown
 from .removal import drop, lapsed
-from .uploads import State, chunk_rows, find, rows, staging_of
+from .uploads import State, chunk_rows, find, rows, staging_of, was_lost
 
 CLAIM_LAPSE = datetime.timedelta(seconds=90)
 """How long after its last sign of life a claimed chunk still counts as being received."""
@@ -214,7 +214,7 @@ def _continue(
         if not drop(receiver, upload, only=lapsed(now)):
             time.sleep(0.05)
         return None
-    if upload.state == State.RECEIVING and _was_lost(receiver, upload):
+    if upload.state == State.RECEIVING and was_lost(receiver, upload):
         drop(receiver, upload)
         return None
     if not geometry.same_totals(upload, message):
@@ -237,11 +237,6 @@ def _touch(receiver: Receiver, upload: UploadSession, now: datetime.datetime) ->
     receiving = rows().filter(pk=upload.pk, state=State.RECEIVING)
     fields = {"updated_at": now, "expires_at": now + receiver.options.expire_after}
     return bool(in_transaction(database(), lambda: receiving.update(**fields)))
-
-
-def _was_lost(receiver: Receiver, upload: UploadSession) -> bool:
-    """Whether the bytes are out of reach, or may have been in the memory of a machine that was switched off."""
-    return receiver.backend_of(upload) is None or upload.boot_id not in ("", current_boot())
 
 
 def _in_flight(upload: UploadSession, now: datetime.datetime) -> bool:

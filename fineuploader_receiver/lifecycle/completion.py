@@ -45,9 +45,9 @@ from ..signals import upload_completed
 from .admission import begin_empty, tombstone_of
 from .naming import check_extension, final_name
 from .pages import recall
-from .removal import drop
+from .removal import IDLE, drop, lapsed
 from .sniffing import SNIFF_SIZE, check_type, sniff
-from .uploads import State, all_stored, find, reload, rows, staging_of, stored_chunks
+from .uploads import State, all_stored, find, reload, rows, staging_of, stored_chunks, was_lost
 
 logger = logging.getLogger(__name__)
 
@@ -90,9 +90,8 @@ def finish(receiver: Receiver, caller: Caller, upload: UploadSession) -> bool:
         current, now = found
         if current.state == State.COMPLETE:
             return True
-        taken = None if current.state == State.REMOVING else _take_lease(receiver, current, now)
-        if taken is not None:
-            if _Completion(receiver, caller, *taken).run():
+        if _take_lease(receiver, current, now):
+            if _Completion(receiver, caller, current).run():
                 return True
             continue
         if time.monotonic() > deadline:
@@ -116,7 +115,7 @@ def _begin_or_refuse(receiver: Receiver, caller: Caller, message: DoneMessage) -
 
 def _check_whole(receiver: Receiver, upload: UploadSession, message: DoneMessage) -> None:
     good = (
-        receiver.backend_of(upload) is not None
+        not was_lost(receiver, upload)
         and message.total_size in (None, upload.total_size)
         and message.total_chunks in (None, upload.total_chunks)
         and all_stored(upload)
@@ -152,37 +151,54 @@ def _how_it_ended(receiver: Receiver, upload: UploadSession) -> UploadError:
     return recall(tombstone) if tombstone is not None and tombstone.refusal else Busy()
 
 
-def _take_lease(receiver: Receiver, upload: UploadSession, now: datetime.datetime) -> tuple[UploadSession, str] | None:
-    """Become the one who completes. Returns the row as taken and the name a predecessor may have left."""
-    if upload.state == State.ASSEMBLING and upload.lease_until is not None and upload.lease_until > now:
-        return None
-    if not all_stored(upload):
-        raise Busy
-    predecessor = upload.file
+def _take_lease(receiver: Receiver, upload: UploadSession, now: datetime.datetime) -> bool:
+    """Become the one who completes, with a name written down; the name of a predecessor becomes the leftover.
+
+    Raises UploadLost, with the upload dropped, where the bytes cannot be relied on, and Busy where chunks are missing.
+    """
+    free = IDLE | (lapsed(now) & Q(state=State.ASSEMBLING))
+    held = upload.lease_until is not None and upload.lease_until > now
+    if upload.state == State.REMOVING or (upload.state == State.ASSEMBLING and held):
+        return False
+    if not upload.published:
+        _check_staged(receiver, upload, free)
     fields: dict[str, Any] = {
         "state": State.ASSEMBLING,
         "lease_token": secrets.token_hex(16),
         "lease_until": now + LEASE,
-        "file": upload.file if upload.published else final_name(receiver, upload),
     }
-    mine = rows().filter(pk=upload.pk, state=upload.state, lease_token=upload.lease_token)
-    if upload.state == State.ASSEMBLING:
-        mine = mine.filter(Q(lease_until=None) | Q(lease_until__lte=now))
+    if not upload.published:
+        fields |= {"file": final_name(receiver, upload), "leftover": upload.file}
+    mine = rows().filter(free, pk=upload.pk, lease_token=upload.lease_token)
     if not in_transaction(database(), lambda: mine.update(**fields)):
-        return None
+        return False
     for name, value in fields.items():
         setattr(upload, name, value)
-    return upload, predecessor
+    return True
+
+
+def _check_staged(receiver: Receiver, upload: UploadSession, free: Q) -> None:
+    if was_lost(receiver, upload):
+        drop(receiver, upload, only=free)
+        raise UploadLost
+    if not all_stored(upload):
+        raise Busy
+    backend = receiver.backend_of(upload)
+    if upload.leftover and backend is not None:
+        # Two attempts died. The first one's lease is long gone, so nothing can come to rest on its name any more.
+        try:
+            backend.retract(upload.leftover)
+        except BackendFailed as error:
+            raise StorageFailed from error
 
 
 class _Completion:
     """The work of the lease's holder."""
 
-    def __init__(self, receiver: Receiver, caller: Caller, upload: UploadSession, predecessor: str) -> None:
+    def __init__(self, receiver: Receiver, caller: Caller, upload: UploadSession) -> None:
         self._receiver = receiver
         self._caller = caller
         self._upload = upload
-        self._predecessor = predecessor
         self._mine = Q(state=State.ASSEMBLING, lease_token=upload.lease_token)
 
     def run(self) -> bool:
@@ -224,8 +240,8 @@ class _Completion:
         check_extension(self._receiver, self._upload.filename)
         if self._upload.published:
             return True
-        if self._predecessor and self._predecessor != self._upload.file:
-            backend.retract(self._predecessor)
+        if self._upload.leftover:
+            backend.retract(self._upload.leftover)
         chunks = stored_chunks(self._upload)
         size = sum(chunk.size for chunk in chunks)
         name = self._upload.file
@@ -235,7 +251,7 @@ class _Completion:
             with contextlib.suppress(BackendFailed):
                 backend.retract(name)
             raise
-        fields = {"file": name, "published": True, "total_size": size}
+        fields = {"file": name, "published": True, "leftover": "", "total_size": size}
         if not in_transaction(database(), lambda: self._held().update(**fields)):
             backend.retract(name)
             return False
@@ -310,10 +326,11 @@ class _Completion:
             raise HookFailed from error
 
     def _release(self) -> None:
-        """Give the lease back, so that the next attempt need not wait for it to lapse. A published file is kept."""
+        """Give the lease back, so that the next attempt need not wait for it to lapse. A published file is kept.
+
+        The name stays on the row, so that the next attempt, or the removal, deletes what may be left under it.
+        """
         fields: dict[str, Any] = {"state": State.RECEIVING, "lease_token": "", "lease_until": None}
-        if not self._upload.published:
-            fields["file"] = ""
         try:
             in_transaction(database(), lambda: self._held().update(**fields))
         except Exception:

@@ -309,7 +309,7 @@ class _Attempt:
         return fields
 
     def _is_out_of_order(self) -> Q:
-        """Signs of a page with concurrent chunks: one came before a lower or skipped one, or two indexes were resumed."""
+        """Signs of a page with concurrent chunks: one came before a lower one or skipped one, or two were resumed."""
         message, resumed = self._message, self._upload.resumed_index
         if message.resumed and resumed is not None and resumed != message.index:
             return Q(pk=self._upload.pk)

@@ -122,8 +122,8 @@ def _erase_bytes(receiver: Receiver, upload: UploadSession) -> None:
     try:
         if upload.staged_name:
             backend.discard(staging_of(upload), staged_chunks(upload), published=False)
-        name = rows().filter(pk=upload.pk).values_list("file", flat=True).first() or upload.file
-        if name:
+        names = rows().filter(pk=upload.pk).values_list("file", "leftover").first() or ()
+        for name in filter(None, names):
             backend.retract(name)
     except BackendFailed as error:
         logger.warning("Bytes of upload %s could not be deleted: %s", upload.uuid, error)

@@ -12,6 +12,7 @@ from ..database import DatabaseClock, moment
 from ..models import UploadChunk, UploadSession, database
 from ..owners import Owner
 from ..receivers import Receiver
+from .boot import current_boot
 
 State = UploadSession.State
 
@@ -53,6 +54,11 @@ def staged_chunks(upload: UploadSession) -> list[StoredChunk]:
     """Stored and merely claimed chunks: everything that may have left bytes somewhere."""
     values = chunk_rows(upload).order_by("index").values_list("index", "offset", "size", "key")
     return [StoredChunk(index=index, offset=offset, size=size, key=key) for index, offset, size, key in values]
+
+
+def was_lost(receiver: Receiver, upload: UploadSession) -> bool:
+    """Whether the staged bytes are out of reach, or were acknowledged without fsync before this machine last booted."""
+    return receiver.backend_of(upload) is None or upload.boot_id not in ("", current_boot())
 
 
 def has_all(upload: UploadSession) -> bool:
