@@ -16,9 +16,13 @@ from __future__ import annotations
 import abc
 import dataclasses
 import datetime
+import errno
 from collections.abc import Iterator, Sequence
 
 from django.core.files.storage import Storage
+
+NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""What the system says where a backend says OutOfSpace."""
 
 
 class StagingLost(Exception):
@@ -111,7 +115,10 @@ class Backend(abc.ABC):
 
     @abc.abstractmethod
     def orphans(self, *, before: datetime.datetime) -> Iterator[Staging]:
-        """Places of our own making, last changed before `before`, whether or not an upload still names them."""
+        """Places of our own making, last changed before `before`, whether or not an upload still names them.
+
+        Raises BackendFailed.
+        """
 
     def free_space(self) -> int | None:
         """Bytes that can still be staged, or None where there is no telling."""

@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 
 from django.core.files.storage import FileSystemStorage
 
-from .base import Backend, BackendFailed, ChunkWriter, OutOfSpace, Staging, StagingLost, StoredChunk
+from .base import NO_SPACE, Backend, BackendFailed, ChunkWriter, OutOfSpace, Staging, StagingLost, StoredChunk
 
 FOLDER = ".fineuploader"
 DATA = "data"
@@ -29,7 +29,6 @@ DATA = "data"
 _FOLDER_NAME = re.compile(r"[0-9a-f]{32}\Z")
 _FILE_NAME = re.compile(r"(data|[0-9]+\.[0-9a-f]{32})\Z")
 _PARTIAL = ".partial"
-_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NO_LINK = {errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EACCES}
 _LAST_INDEX = 2**40
 
@@ -63,13 +62,14 @@ class FileSystemBackend(Backend):
         return staging
 
     def open_chunk(self, staging: Staging, *, index: int, offset: int, token: str) -> ChunkWriter:
-        with _translated():
+        with _translated(), contextlib.ExitStack() as opened:
             fd = os.open(_data(staging), os.O_WRONLY | os.O_CLOEXEC)
+            opened.callback(os.close, fd)
             # The file may have been published between the look at the row and the lock: only a file that is still
             # staged after the lock was taken may be written to.
             if _lock(fd, index, 1) and _same_file(fd, _data(staging)):
+                opened.pop_all()
                 return FileChunkWriter(fd, offset=offset, sync=self.durable)
-            os.close(fd)
             key = f"{index}.{token}"
             path = os.path.join(_folder(staging), key)
             fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, self._staged_mode())
@@ -124,6 +124,8 @@ class FileSystemBackend(Backend):
                             yield Staging(self.root, entry.name)
         except FileNotFoundError:
             return
+        except OSError as error:
+            raise BackendFailed(str(error)) from error
 
     def free_space(self) -> int | None:
         for path in (self.root, self.storage.location):
@@ -135,7 +137,12 @@ class FileSystemBackend(Backend):
     def check(self) -> list[str]:
         try:
             staging = self.begin()
-            self.discard(staging, (), published=False)
+            try:
+                writer = self.open_chunk(staging, index=0, offset=0, token=secrets.token_hex(16))
+                writer.write(b"check")
+                writer.commit()
+            finally:
+                self.discard(staging, (), published=False)
         except (OSError, BackendFailed, OutOfSpace, StagingLost) as error:
             return [f"Nothing can be staged in the staging folder: {error}."]
         return []
@@ -258,7 +265,7 @@ def _translated() -> Iterator[None]:
     except FileNotFoundError as error:
         raise StagingLost(str(error)) from error
     except OSError as error:
-        raise (OutOfSpace if error.errno in _NO_SPACE else BackendFailed)(str(error)) from error
+        raise (OutOfSpace if error.errno in NO_SPACE else BackendFailed)(str(error)) from error
 
 
 @contextlib.contextmanager

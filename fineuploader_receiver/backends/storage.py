@@ -21,7 +21,7 @@ from django.conf import settings
 from django.core.files.base import File
 from django.core.files.storage import Storage
 
-from .base import Backend, BackendFailed, ChunkWriter, Staging, StagingLost, StoredChunk
+from .base import NO_SPACE, Backend, BackendFailed, ChunkWriter, OutOfSpace, Staging, StagingLost, StoredChunk
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,8 @@ SPOOL_SIZE = 2**20
 """Bytes of a chunk kept in memory; the rest is spooled to a temporary file until the chunk is whole."""
 
 _FOLDER_NAME = re.compile(r"[0-9a-f]{32}\Z")
-_CHUNK_NAME = re.compile(r"[0-9]+\.[0-9a-f]{32}")
+# The token of the attempt is in the name, also where the storage has put something in front of it or behind.
+_CHUNK_NAME = re.compile(r"\.[0-9a-f]{32}")
 
 
 class StorageBackend(Backend):
@@ -70,10 +71,7 @@ class StorageBackend(Backend):
         return True
 
     def orphans(self, *, before: datetime.datetime) -> Iterator[Staging]:
-        try:
-            folders, _ = self.storage.listdir(PREFIX)
-        except (NotImplementedError, FileNotFoundError):
-            return
+        folders, _ = self._list(PREFIX)
         for name in folders:
             if _FOLDER_NAME.match(name) and self._is_older(posixpath.join(PREFIX, name), before):
                 yield Staging(PREFIX, name)
@@ -91,13 +89,16 @@ class StorageBackend(Backend):
 
     def _names(self, folder: str) -> list[str]:
         """Names of our own making in an upload's folder, where the storage can list."""
+        _, names = self._list(folder)
+        return [name for name in names if _CHUNK_NAME.search(name)]
+
+    def _list(self, folder: str) -> tuple[list[str], list[str]]:
         try:
-            _, names = self.storage.listdir(folder)
+            return self.storage.listdir(folder)
         except (NotImplementedError, FileNotFoundError):
-            return []
+            return [], []
         except Exception as error:
             raise BackendFailed(repr(error)) from error
-        return [name for name in names if _CHUNK_NAME.match(name)]
 
     def _is_older(self, folder: str, before: datetime.datetime) -> bool:
         for name in self._names(folder):
@@ -133,27 +134,32 @@ class StorageChunkWriter(ChunkWriter):
         self._size += len(data)
 
     def commit(self) -> str:
-        self._spool.seek(0)
-        content = File(self._spool, name=self.key)
-        content.size = self._size
-        self.key = _asked(lambda: self._storage.save(self.key, content, max_length=255))
+        self.key = _asked(self._save)
         self._saved = True
         self._spool.close()
         return self.key
 
     def abort(self) -> None:
-        self._spool.close()
+        with contextlib.suppress(OSError):
+            # On a full disk closing fails to write what is still buffered.
+            self._spool.close()
         if self._saved:
             try:
                 self._storage.delete(self.key)
             except Exception:
                 logger.warning("A staged object could not be deleted; the purge will find it.", exc_info=True)
 
+    def _save(self) -> str:
+        self._spool.seek(0)
+        content = File(self._spool, name=self.key)
+        content.size = self._size
+        return self._storage.save(self.key, content, max_length=255)
+
 
 class ChunkReader(io.RawIOBase):
     """The chunks one after another as one seekable file; one chunk is open at a time.
 
-    Raises StagingLost where a chunk is gone or is not as long as it was. Seekable, because storages rewind what they
+    Raises StagingLost where a chunk is gone or shorter than it was. Seekable, because storages rewind what they
     are given: to measure it, to digest it, to send it again.
     """
 
@@ -237,7 +243,8 @@ def _asked(call: Callable[[], T]) -> T:
     """Call the storage and turn whatever it raises into the contract's errors."""
     try:
         return call()
-    except (StagingLost, BackendFailed):
+    except (StagingLost, OutOfSpace, BackendFailed):
         raise
     except Exception as error:
-        raise BackendFailed(repr(error)) from error
+        full = isinstance(error, OSError) and error.errno in NO_SPACE
+        raise (OutOfSpace if full else BackendFailed)(repr(error)) from error

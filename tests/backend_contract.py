@@ -1,0 +1,440 @@
+"""What every chunk backend has to do, as tests: subclass ``BackendContract`` and give it a storage and a backend.
+
+    class TestMyBackend(BackendContract):
+        @pytest.fixture
+        def storage(self) -> Storage:
+            return MyStorage()
+
+        def make_backend(self, storage: Storage, **options: Any) -> Backend:
+            return MyBackend(storage, **options)
+
+The duties are those of ``fineuploader_receiver.backends.base``. The class attributes say what a backend or its storage
+cannot do; everything else is required.
+"""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+import secrets
+import tracemalloc
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import pytest
+from django.core.files.storage import Storage
+
+from fineuploader_receiver.backends.base import (
+    Backend,
+    BackendFailed,
+    ChunkWriter,
+    OutOfSpace,
+    Staging,
+    StagingLost,
+    StoredChunk,
+)
+
+MIB = 2**20
+PIECES = (b"The first chunk, ", b"the second one, ", b"a third, ", b"end")
+WHOLE = b"".join(PIECES)
+ORDERS = [(0, 1, 2, 3), (3, 2, 1, 0), (2, 1, 0, 3), (1, 3, 0, 2)]
+FOREIGN_NAMES = ("notes.txt", "0123456789abcdef0123456789abcdeg", "0123456789ABCDEF0123456789ABCDEF", "0123")
+
+
+class BackendContract:
+    """The suite. A test makes its own names, as the lifecycle does, so that runs on a shared store do not meet."""
+
+    can_list = True
+    """Whether the storage can list, so that orphans can be found."""
+    keeps_in_memory = False
+    """Whether the storage itself keeps everything in memory, so that memory cannot be measured."""
+
+    # What a subclass gives.
+
+    @pytest.fixture
+    def storage(self) -> Storage:
+        raise NotImplementedError
+
+    def make_backend(self, storage: Storage, **options: Any) -> Backend:
+        raise NotImplementedError
+
+    def names(self, storage: Storage) -> set[str]:
+        """Everything the storage holds, staged or finished; override where it cannot list."""
+        return set(listed(storage))
+
+    def lose(self, backend: Backend, staging: Staging, chunk: StoredChunk) -> None:
+        """Make a committed chunk's bytes vanish behind the backend's back."""
+        backend.storage.delete(chunk.key)
+
+    # What the tests share.
+
+    @pytest.fixture
+    def backend(self, storage: Storage) -> Backend:
+        return self.make_backend(storage)
+
+    @pytest.fixture
+    def staging(self, backend: Backend) -> Iterator[Staging]:
+        place = backend.begin()
+        yield place
+        backend.discard(place, (), published=False)
+
+    # Writing.
+
+    def test_every_upload_has_a_place_of_its_own(self, backend: Backend) -> None:
+        places = [backend.begin() for _ in range(5)]
+        assert len({place.name for place in places}) == 5
+        for place in places:
+            assert backend.discard(place, (), published=False) is True
+
+    @pytest.mark.parametrize("order", ORDERS, ids=str)
+    def test_chunks_in_any_order_make_the_file(self, backend: Backend, staging: Staging, order: Sequence[int]) -> None:
+        chunks = put_pieces(backend, staging, order)
+        name = backend.assemble(staging, chunks, name=fresh_name(), size=len(WHOLE))
+        assert content(backend, name) == WHOLE
+
+    def test_chunks_of_two_uploads_do_not_mix(self, backend: Backend, staging: Staging) -> None:
+        other = backend.begin()
+        ours = [put(backend, staging, 0, b"ours")]
+        theirs = [put(backend, other, 0, b"theirs, longer")]
+        first = backend.assemble(staging, ours, name=fresh_name(), size=4)
+        second = backend.assemble(other, theirs, name=fresh_name(), size=14)
+        assert (content(backend, first), content(backend, second)) == (b"ours", b"theirs, longer")
+        backend.discard(other, theirs, published=True)
+
+    def test_bytes_may_come_in_any_pieces_and_as_views_that_do_not_last(
+        self, backend: Backend, staging: Staging
+    ) -> None:
+        writer = backend.open_chunk(staging, index=0, offset=0, token=token())
+        buffer = bytearray(8)
+        for start in range(0, len(WHOLE), 8):
+            piece = WHOLE[start : start + 8]
+            buffer[: len(piece)] = piece
+            writer.write(memoryview(buffer)[: len(piece)])
+        writer.write(b"")
+        chunk = StoredChunk(index=0, offset=0, size=len(WHOLE), key=writer.commit())
+        name = backend.assemble(staging, [chunk], name=fresh_name(), size=len(WHOLE))
+        assert content(backend, name) == WHOLE
+
+    def test_empty_file_without_a_chunk(self, backend: Backend, staging: Staging) -> None:
+        name = backend.assemble(staging, (), name=fresh_name(), size=0)
+        assert content(backend, name) == b""
+
+    def test_empty_file_of_one_empty_chunk(self, backend: Backend, staging: Staging) -> None:
+        chunks = [put(backend, staging, 0, b"")]
+        name = backend.assemble(staging, chunks, name=fresh_name(), size=0)
+        assert content(backend, name) == b""
+
+    def test_the_commit_returns_a_key_that_a_row_can_hold(self, backend: Backend, staging: Staging) -> None:
+        writer = backend.open_chunk(staging, index=2**31 - 1, offset=0, token=token())
+        assert len(writer.key) <= 255
+        writer.write(b"x")
+        assert len(writer.commit()) <= 255
+        writer.abort()
+
+    # Attempts that failed, were repeated or overtaken.
+
+    def test_aborted_attempt_does_not_count(self, backend: Backend, staging: Staging) -> None:
+        writer = backend.open_chunk(staging, index=1, offset=17, token=token())
+        writer.write(b"broken off, and m")
+        writer.abort()
+        chunks = put_pieces(backend, staging, (0, 1, 2, 3))
+        name = backend.assemble(staging, chunks, name=fresh_name(), size=len(WHOLE))
+        assert content(backend, name) == WHOLE
+
+    def test_attempt_may_be_aborted_after_its_commit(self, backend: Backend, staging: Staging) -> None:
+        writer = backend.open_chunk(staging, index=1, offset=17, token=token())
+        writer.write(b"never recorded..")
+        writer.commit()
+        writer.abort()
+        chunks = put_pieces(backend, staging, (0, 1, 2, 3))
+        name = backend.assemble(staging, chunks, name=fresh_name(), size=len(WHOLE))
+        assert content(backend, name) == WHOLE
+
+    def test_attempt_may_be_aborted_again(self, backend: Backend, staging: Staging) -> None:
+        writer = backend.open_chunk(staging, index=0, offset=0, token=token())
+        writer.write(b"x")
+        writer.abort()
+        writer.abort()
+
+    def test_chunk_that_was_committed_and_never_recorded_is_sent_again_with_other_bytes(
+        self, backend: Backend, staging: Staging
+    ) -> None:
+        put(backend, staging, 1, b"OTHER BYTES HERE", offset=17)
+        chunks = put_pieces(backend, staging, (0, 1, 2, 3))
+        name = backend.assemble(staging, chunks, name=fresh_name(), size=len(WHOLE))
+        assert content(backend, name) == WHOLE
+
+    def test_writer_that_was_only_opened_harms_nothing(self, backend: Backend, staging: Staging) -> None:
+        chunks = put_pieces(backend, staging, (0, 1, 2, 3))
+        writer = backend.open_chunk(staging, index=1, offset=17, token=token())
+        writer.abort()
+        name = backend.assemble(staging, chunks, name=fresh_name(), size=len(WHOLE))
+        assert content(backend, name) == WHOLE
+
+    @pytest.mark.parametrize("end", ["silent", "abort", "commit", "commit and abort"])
+    def test_overtaken_writer_cannot_change_the_winner_s_bytes(
+        self, backend: Backend, staging: Staging, end: str
+    ) -> None:
+        late = backend.open_chunk(staging, index=1, offset=17, token=token())
+        late.write(b"wrong!!!")
+        chunks = put_pieces(backend, staging, (0, 1, 2, 3))
+        late.write(b"WRONG!!!")
+        finish(late, end)
+        name = backend.assemble(staging, chunks, name=fresh_name(), size=len(WHOLE))
+        assert content(backend, name) == WHOLE
+        late.abort()
+
+    def test_overtaken_writer_that_lives_on_cannot_change_the_finished_file(
+        self, backend: Backend, staging: Staging
+    ) -> None:
+        late = backend.open_chunk(staging, index=1, offset=17, token=token())
+        late.write(b"wrong!!!")
+        chunks = put_pieces(backend, staging, (0, 1, 2, 3))
+        name = backend.assemble(staging, chunks, name=fresh_name(), size=len(WHOLE))
+        backend.discard(staging, chunks, published=True)
+        end_late_writer(late)
+        assert content(backend, name) == WHOLE
+        assert backend.discard(staging, chunks, published=True) is True
+        assert content(backend, name) == WHOLE
+
+    def test_many_attempts_at_one_chunk_leave_one_winner(self, backend: Backend, staging: Staging) -> None:
+        writers = [backend.open_chunk(staging, index=0, offset=0, token=token()) for _ in range(4)]
+        assert len({writer.key for writer in writers}) == 4
+        for number, writer in enumerate(writers):
+            writer.write(b"attempt %d" % number)
+        for writer in writers[:-1]:
+            writer.abort()
+        chunk = StoredChunk(index=0, offset=0, size=9, key=writers[-1].commit())
+        name = backend.assemble(staging, [chunk], name=fresh_name(), size=9)
+        assert content(backend, name) == b"attempt 3"
+
+    def test_writer_that_opens_while_the_file_is_complete_cannot_change_it(
+        self, backend: Backend, staging: Staging
+    ) -> None:
+        chunks = put_pieces(backend, staging, (0, 1, 2, 3))
+        name = backend.assemble(staging, chunks, name=fresh_name(), size=len(WHOLE))
+        backend.discard(staging, chunks, published=True)
+        try:
+            late = backend.open_chunk(staging, index=1, offset=17, token=token())
+        except StagingLost:
+            pass
+        else:
+            end_late_writer(late)
+        assert content(backend, name) == WHOLE
+
+    # Assembling.
+
+    def test_assembling_again_under_another_name_makes_a_second_file(self, backend: Backend, staging: Staging) -> None:
+        chunks = put_pieces(backend, staging, (0, 1, 2, 3))
+        first = backend.assemble(staging, chunks, name=fresh_name(), size=len(WHOLE))
+        second = backend.assemble(staging, chunks, name=fresh_name(), size=len(WHOLE))
+        assert first != second
+        assert (content(backend, first), content(backend, second)) == (WHOLE, WHOLE)
+
+    def test_loser_takes_back_its_own_file_only(self, backend: Backend, staging: Staging) -> None:
+        chunks = put_pieces(backend, staging, (0, 1, 2, 3))
+        loser = backend.assemble(staging, chunks, name=fresh_name(), size=len(WHOLE))
+        winner = backend.assemble(staging, chunks, name=fresh_name(), size=len(WHOLE))
+        backend.retract(loser)
+        assert not backend.storage.exists(loser)
+        assert content(backend, winner) == WHOLE
+
+    def test_taking_back_is_harmless_again_and_for_what_never_was(self, backend: Backend, staging: Staging) -> None:
+        chunks = put_pieces(backend, staging, (0, 1, 2, 3))
+        name = backend.assemble(staging, chunks, name=fresh_name(), size=len(WHOLE))
+        backend.retract(name)
+        backend.retract(name)
+        backend.retract(fresh_name())
+        assert content(backend, backend.assemble(staging, chunks, name=fresh_name(), size=len(WHOLE))) == WHOLE
+
+    def test_overtaken_chunks_too_are_assembled_twice(self, backend: Backend, staging: Staging) -> None:
+        late = backend.open_chunk(staging, index=1, offset=17, token=token())
+        late.write(b"wrong!!!")
+        chunks = put_pieces(backend, staging, (0, 1, 2, 3))
+        names = [backend.assemble(staging, chunks, name=fresh_name(), size=len(WHOLE))]
+        late.abort()
+        names += [backend.assemble(staging, chunks, name=fresh_name(), size=len(WHOLE)) for _ in range(2)]
+        assert [content(backend, name) for name in names] == [WHOLE] * 3
+
+    def test_finished_file_outlives_the_staging(self, backend: Backend, staging: Staging) -> None:
+        chunks = put_pieces(backend, staging, (0, 1, 2, 3))
+        name = backend.assemble(staging, chunks, name=fresh_name(), size=len(WHOLE))
+        assert backend.discard(staging, chunks, published=True) is True
+        assert content(backend, name) == WHOLE
+
+    @pytest.mark.parametrize("lost", range(4))
+    def test_vanished_bytes_make_no_file(self, backend: Backend, staging: Staging, lost: int) -> None:
+        chunks = put_pieces(backend, staging, (0, 1, 2, 3))
+        self.lose(backend, staging, chunks[lost])
+        name = fresh_name()
+        with pytest.raises(StagingLost):
+            backend.assemble(staging, chunks, name=name, size=len(WHOLE))
+        backend.retract(name)
+        assert not backend.storage.exists(name)
+
+    def test_discarded_bytes_make_no_file(self, backend: Backend, staging: Staging) -> None:
+        chunks = put_pieces(backend, staging, (0, 1, 2, 3))
+        backend.discard(staging, chunks, published=False)
+        name = fresh_name()
+        with pytest.raises(StagingLost):
+            backend.assemble(staging, chunks, name=name, size=len(WHOLE))
+        backend.retract(name)
+        assert not backend.storage.exists(name)
+
+    # Discarding.
+
+    def test_discarding_leaves_nothing_and_may_be_repeated(
+        self, backend: Backend, staging: Staging, storage: Storage
+    ) -> None:
+        before = self.names(storage)
+        place = backend.begin()
+        chunks = put_pieces(backend, place, (3, 1, 0, 2))
+        late = backend.open_chunk(place, index=1, offset=17, token=token())
+        late.write(b"x")
+        late.abort()
+        assert backend.discard(place, chunks, published=False) is True
+        assert self.names(storage) == before
+        assert backend.discard(place, chunks, published=False) is True
+        assert backend.discard(place, chunks, published=True) is True
+
+    def test_discarding_takes_what_was_only_claimed(self, backend: Backend, staging: Staging, storage: Storage) -> None:
+        before = self.names(storage)
+        place = backend.begin()
+        writer = backend.open_chunk(place, index=7, offset=0, token=token())
+        claimed = StoredChunk(index=7, offset=0, size=1, key=writer.key)
+        writer.write(b"x")
+        writer.commit()
+        assert backend.discard(place, [claimed], published=False) is True
+        assert self.names(storage) == before
+
+    def test_discarding_one_upload_leaves_the_others(self, backend: Backend, staging: Staging) -> None:
+        chunks = put_pieces(backend, staging, (0, 1, 2, 3))
+        other = backend.begin()
+        backend.discard(other, [put(backend, other, 0, b"other")], published=False)
+        name = backend.assemble(staging, chunks, name=fresh_name(), size=len(WHOLE))
+        assert content(backend, name) == WHOLE
+
+    # Looking around.
+
+    def test_orphans_are_places_of_ours_that_are_old_enough(self, backend: Backend, staging: Staging) -> None:
+        if not self.can_list:
+            assert list(backend.orphans(before=in_an_hour())) == []
+            return
+        put(backend, staging, 0, b"staged")
+        assert staging in list(backend.orphans(before=in_an_hour()))
+        assert staging not in list(backend.orphans(before=an_hour_ago()))
+
+    def test_orphan_is_gone_once_it_is_discarded(self, backend: Backend) -> None:
+        place = backend.begin()
+        put(backend, place, 0, b"staged")
+        if self.can_list:
+            assert place in list(backend.orphans(before=in_an_hour()))
+            # As the purge does: without knowing its chunks.
+            assert backend.discard(place, (), published=False) is True
+        assert place not in list(backend.orphans(before=in_an_hour()))
+
+    def test_check_finds_nothing_and_leaves_nothing(self, backend: Backend, staging: Staging, storage: Storage) -> None:
+        before = self.names(storage)
+        assert backend.check() == []
+        assert self.names(storage) == before
+
+    def test_free_space_is_a_number_of_bytes_or_unknown(self, backend: Backend, staging: Staging) -> None:
+        free = backend.free_space()
+        assert free is None or free > 0
+
+    # Memory.
+
+    def test_memory_does_not_grow_with_the_chunk(self, backend: Backend, staging: Staging) -> None:
+        if self.keeps_in_memory:
+            return
+        piece = secrets.token_bytes(64 * 1024)
+        chunk, staged = peak(lambda: put(backend, staging, 0, itertools.repeat(piece, 1024)))
+        assert chunk.size == 64 * MIB
+        assert staged < 4 * MIB
+        name, assembled = peak(lambda: backend.assemble(staging, [chunk], name=fresh_name(), size=chunk.size))
+        assert assembled < 4 * MIB
+        assert backend.storage.size(name) == chunk.size
+        backend.retract(name)
+        backend.discard(staging, [chunk], published=False)
+
+
+def put(
+    backend: Backend, staging: Staging, index: int, data: bytes | Iterable[bytes], *, offset: int = 0
+) -> StoredChunk:
+    """Store a chunk as the lifecycle does when nothing goes wrong."""
+    writer = backend.open_chunk(staging, index=index, offset=offset, token=token())
+    size = 0
+    for piece in [data] if isinstance(data, bytes) else data:
+        writer.write(piece)
+        size += len(piece)
+    return StoredChunk(index=index, offset=offset, size=size, key=writer.commit())
+
+
+def put_pieces(backend: Backend, staging: Staging, order: Sequence[int]) -> list[StoredChunk]:
+    """Store ``PIECES`` in an order and return their chunks in the order of the file."""
+    chunks = {}
+    for index in order:
+        offset = sum(map(len, PIECES[:index]))
+        chunks[index] = put(backend, staging, index, PIECES[index], offset=offset)
+    return [chunks[index] for index in sorted(chunks)]
+
+
+def finish(writer: ChunkWriter, end: str) -> None:
+    """Let a writer come to the end of an attempt that lost its claim meanwhile."""
+    if "commit" in end:
+        writer.commit()
+    if "abort" in end:
+        writer.abort()
+
+
+def end_late_writer(writer: ChunkWriter) -> None:
+    """Let a writer go on after it has lost: it may be refused, and is aborted in the end, as every loser is."""
+    try:
+        writer.write(b"WRONG!!!")
+        writer.commit()
+    except (StagingLost, BackendFailed, OutOfSpace):
+        pass
+    writer.abort()
+
+
+def token() -> str:
+    return secrets.token_hex(16)
+
+
+def fresh_name() -> str:
+    """A final name that only one attempt uses, in the form the lifecycle gives it."""
+    return f"uploads/2026/{secrets.token_hex(16)}/a file.txt"
+
+
+def content(backend: Backend, name: str) -> bytes:
+    with backend.storage.open(name, "rb") as file:
+        data: bytes = file.read()
+    return data
+
+
+def listed(storage: Storage, folder: str = "") -> Iterator[str]:
+    try:
+        folders, files = storage.listdir(folder)
+    except FileNotFoundError:
+        return
+    yield from (f"{folder}/{name}".lstrip("/") for name in files)
+    for name in folders:
+        yield from listed(storage, f"{folder}/{name}".lstrip("/"))
+
+
+def in_an_hour() -> datetime.datetime:
+    return datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=1)
+
+
+def an_hour_ago() -> datetime.datetime:
+    return datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(hours=1)
+
+
+def peak(work: Any) -> tuple[Any, int]:
+    """What a call returns, and the most memory it held at once."""
+    tracemalloc.start()
+    try:
+        result = work()
+        return result, tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
