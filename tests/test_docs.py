@@ -29,7 +29,7 @@ from fineuploader_receiver.protocol.names import WIRE_NAMES
 from fineuploader_receiver.receivers import Receiver, get_receiver
 
 if TYPE_CHECKING:
-    from pytest_django import SettingsWrapper
+    from pytest_django import Settings
 
 SETTINGS_FILE = "mysite/settings.py"
 CHECK_ID = re.compile(r"fineuploader_receiver\.([EW]\d{3})")
@@ -105,7 +105,7 @@ def test_every_digest_algorithm_is_listed(text: str) -> None:
 
 
 @pytest.mark.parametrize("block", all_blocks("python", file=SETTINGS_FILE), ids=ids)
-def test_settings_block_can_be_used(block: Block, settings: SettingsWrapper) -> None:
+def test_settings_block_can_be_used(block: Block, settings: Settings) -> None:
     receivers = run_settings(block).get("FINEUPLOADER_RECEIVERS", {})
     settings.FINEUPLOADER_RECEIVERS = receivers
 
