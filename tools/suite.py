@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+UNITS, BROWSER = "not browser", "browser"
 EXAMPLE = ROOT / "example_project"
 EXAMPLE_TYPES = EXAMPLE / "mypy.ini"  # it has settings of its own
 PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
@@ -56,10 +57,11 @@ class Suite:
 
     def pytest(self, python: Path, marker: str, environment: Mapping[str, str] | None = None) -> int:
         """Run tests; finding none is a failure (pytest's status 5), and so is a skip where everything is required."""
-        arguments = ["-m", marker, *(["--no-skips"] if self.require_all else []), *self.pytest_arguments]
-        return run_command(
-            python.parent / "pytest", *arguments, environment={"PYTHONSAFEPATH": "1", **(environment or {})}
-        )
+        workers = ["-n", "auto"] if marker == UNITS else []  # a browser needs the machine for itself
+        strictness = ["--no-skips"] if self.require_all else []
+        arguments = ["-m", marker, *workers, *strictness, *self.pytest_arguments]
+        safely = {"PYTHONSAFEPATH": "1", **(environment or {})}  # what is tested is the wheel, not the checkout
+        return run_command(python.parent / "pytest", *arguments, environment=safely)
 
     def summarize(self) -> int:
         """Print what ran, and return the exit status of the whole."""
@@ -107,7 +109,7 @@ def check_newest_fast(suite: Suite, python: Path) -> None:
     suite.step("types", lambda: run_command(tools / "mypy"))
     suite.step("types, example", lambda: run_command(tools / "mypy", "--config-file", EXAMPLE_TYPES, EXAMPLE))
     check_migrations(suite, python)
-    suite.step("tests, SQLite", lambda: suite.pytest(python, "not browser"))
+    suite.step("tests, SQLite", lambda: suite.pytest(python, UNITS))
 
 
 def check_newest(suite: Suite, python: Path) -> None:
@@ -122,7 +124,7 @@ def check_newest(suite: Suite, python: Path) -> None:
 def check_oldest(suite: Suite, python: Path) -> None:
     """Take the steps whose outcome may depend on the age of Python or Django."""
     check_migrations(suite, python)
-    suite.step("tests, SQLite", lambda: suite.pytest(python, "not browser"))
+    suite.step("tests, SQLite", lambda: suite.pytest(python, UNITS))
     suite.step("tests, PostgreSQL", lambda: test_on(suite, python, POSTGRESQL))
 
 
@@ -141,10 +143,10 @@ def build_docs(python: Path) -> int:
 def test_on(suite: Suite, python: Path, engine: Engine) -> int:
     """Run the tests without the browser on a database server."""
     with database(engine, python) as environment:
-        return suite.pytest(python, "not browser", environment)
+        return suite.pytest(python, UNITS, environment)
 
 
 def test_in_browser(suite: Suite, python: Path) -> int:
     """Run the tests that drive the real client."""
     client, chromium = fetch_client(python), find_chromium()
-    return suite.pytest(python, "browser", {"FINE_UPLOADER_DIR": str(client), "CHROMIUM": chromium})
+    return suite.pytest(python, BROWSER, {"FINE_UPLOADER_DIR": str(client), "CHROMIUM": chromium})
