@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.conf import settings
 from django.db import transaction
 
+from browser.livesite import settings
 from browser.livesite.recorder import append_line
 from fineuploader_receiver import signals
 

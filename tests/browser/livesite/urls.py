@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from django.conf import settings
 from django.contrib.staticfiles.views import serve as serve_static
 from django.urls import include, path
 from django.views.static import serve
-from fineuploader_receiver.urls import receiver_urls
 
-from browser.livesite import control, pages
+from browser.livesite import control, pages, settings
 from browser.livesite.events import listen_to_all
+from fineuploader_receiver.urls import receiver_urls
 
 listen_to_all()
 

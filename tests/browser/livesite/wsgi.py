@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 
+from browser.livesite import settings
 from browser.livesite.recorder import Recorder
 
 application = Recorder(get_wsgi_application(), settings.FOLDER / "requests.jsonl")
