@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import posixpath
 import re
 import secrets
@@ -10,9 +11,11 @@ import unicodedata
 from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.utils import validate_file_name
 
-from ..exceptions import ExtensionNotAllowed
+from ..exceptions import ExtensionNotAllowed, HookFailed
 from ..models import UploadSession
 from ..receivers import Receiver
+
+logger = logging.getLogger(__name__)
 
 MAX_BYTES = 120
 MAX_NAME = 512
@@ -36,11 +39,18 @@ def clean(filename: str) -> str:
 def final_name(receiver: Receiver, upload: UploadSession) -> str:
     """A fresh name below `upload_to`, with a folder of 128 random bits before the cleaned name.
 
-    Raises SuspiciousFileOperation where `upload_to` gives a path that leaves the storage, or one that is too long.
+    Raises HookFailed where `upload_to` raises, or gives a path that leaves the storage or is too long.
     """
-    wanted = receiver.upload_to(upload, clean(upload.filename)).replace("\\", "/")
-    folder, base = posixpath.split(wanted)
-    name = posixpath.join(folder, secrets.token_hex(16), clean(base or upload.filename))
+    try:
+        return _placed(receiver.upload_to(upload, clean(upload.filename)), upload.filename)
+    except Exception as error:
+        logger.exception("upload_to gave no usable name for upload %s.", upload.uuid)
+        raise HookFailed from error
+
+
+def _placed(wanted: str, filename: str) -> str:
+    folder, base = posixpath.split(wanted.replace("\\", "/"))
+    name = posixpath.join(folder, secrets.token_hex(16), clean(base or filename))
     validate_file_name(name, allow_relative_path=True)
     if len(name) > MAX_NAME:
         raise SuspiciousFileOperation("upload_to gives a name that is too long.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -373,14 +373,14 @@ class AsgiTransport:
             {"type": "http.request", "body": piece, "more_body": number < len(pieces)}
             for number, piece in enumerate(pieces, 1)
         ]
-        sent: list[dict[str, Any]] = []
+        sent: list[Mapping[str, Any]] = []
 
         async def receive() -> dict[str, Any]:
             if not waiting:
                 await asyncio.Event().wait()  # the client stays to the end
             return waiting.pop(0)
 
-        async def send(message: dict[str, Any]) -> None:
+        async def send(message: Mapping[str, Any]) -> None:
             sent.append(message)
 
         await asyncio.wait_for(self.application(self._scope(request), receive, send), 30)
