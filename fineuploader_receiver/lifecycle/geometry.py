@@ -1,4 +1,4 @@
-"""Where each chunk lies. Ranges follow from three totals alone, so no two chunks of an upload can overlap."""
+"""Where each chunk lies. Ranges follow from an upload's totals alone, so no two of its chunks can overlap."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ from ..exceptions import BadChunk
 from ..models import UploadSession
 from ..protocol.messages import UploadMessage
 
-# Two spellings of one fractional part size differ in their last digits only: the client computes end minus start.
-_TOLERANCE = 1e-6
-
 
 def check_chunk(message: UploadMessage) -> None:
     """Raise BadChunk unless the chunk lies where an upload of its own totals has it."""
     if not message.chunked:
         return
-    if not _totals_agree(message) or not _in_its_place(message):
+    if not _totals_agree(message) or not _in_its_place(message, message.chunk_size, message.total_size):
         raise BadChunk
 
 
 def same_totals(upload: UploadSession, message: UploadMessage) -> bool:
-    """Whether the message speaks of the same file; what one of them leaves open agrees with anything."""
-    return (
-        upload.total_chunks == message.total_chunks
-        and (message.total_size is None or upload.total_size in (None, message.total_size))
-        and (
-            upload.chunk_size is None
-            or message.chunk_size is None
-            or abs(upload.chunk_size - message.chunk_size) <= _TOLERANCE * upload.chunk_size
-        )
-    )
+    """Whether the message speaks of the same file; what one of them leaves open agrees with anything.
+
+    Its chunk must lie where this upload has it, to the byte: a fractional part size is spelled a little differently by
+    each chunk, and a lying one could differ by just enough to overlap its neighbour.
+    """
+    if upload.total_chunks != message.total_chunks:
+        return False
+    if upload.total_size is not None and message.total_size not in (None, upload.total_size):
+        return False
+    if not message.chunked or upload.chunk_size is None:
+        return True
+    total = message.total_size if upload.total_size is None else upload.total_size
+    return _in_its_place(message, upload.chunk_size, total)
 
 
 def _totals_agree(message: UploadMessage) -> bool:
@@ -40,13 +40,13 @@ def _totals_agree(message: UploadMessage) -> bool:
     return total is None or round(size * (count - 1)) < total <= round(size * count)
 
 
-def _in_its_place(message: UploadMessage) -> bool:
-    size, index = message.chunk_size, message.index
-    last = index == message.total_chunks - 1
-    start = round((size or 0) * index)
+def _in_its_place(message: UploadMessage, chunk_size: float | None, total_size: int | None) -> bool:
+    size, index = chunk_size or 0, message.index
+    start = round(size * index)
     if message.offset != start or message.size is None:
         return False
-    if not last:
-        return message.offset + message.size == round((size or 0) * (index + 1))
-    fits = message.total_size is None or message.offset + message.size == message.total_size
-    return fits and (size is None or message.size <= round(size * (index + 1)) - start)
+    end = message.offset + message.size
+    if index < message.total_chunks - 1:
+        return end == round(size * (index + 1))
+    fits = total_size is None or end == total_size
+    return fits and (chunk_size is None or end <= round(size * (index + 1)))

@@ -172,7 +172,13 @@ class _Attempt:
 
     def _claim(self, key: str) -> bool:
         """Make the chunk's row ours. False when it is stored already."""
-        values = {"token": self._token, "key": key, "claimed_at": self._now}
+        values = {
+            "token": self._token,
+            "key": key,
+            "claimed_at": self._now,
+            "offset": self._message.offset,
+            "size": self._message.size or 0,
+        }
         row = chunk_rows(self._upload).filter(index=self._message.index)
         while True:
             try:
@@ -189,13 +195,8 @@ class _Attempt:
                 raise _RowGone
 
     def _insert(self, values: dict[str, Any]) -> None:
-        UploadChunk.objects.using(database()).create(
-            session_id=self._upload.pk,
-            index=self._message.index,
-            offset=self._message.offset,
-            size=self._message.size or 0,
-            **values,
-        )
+        chunks = UploadChunk.objects.using(database())
+        chunks.create(session_id=self._upload.pk, index=self._message.index, **values)
 
     def _copy(self, content: Content, writer: ChunkWriter) -> None:
         """Stream the body into the writer. Raises an UploadError as soon as it cannot be right."""

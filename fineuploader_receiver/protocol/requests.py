@@ -329,10 +329,13 @@ def _chunk_fields(get: _Lookup, names: ParamNames, total_size: int | None, size:
 
 
 def _nominal_size(index: int, total_chunks: int, offset: float, announced: float) -> float | None:
-    """The size of every chunk but the last. The last one's own size says nothing, its offset does."""
-    if index < total_chunks - 1:
-        return announced
-    return offset / index if index else None
+    """The size of every chunk but the last, for which its own size says nothing.
+
+    The offset tells it more exactly than the announced size, which is the difference of two rounded numbers.
+    """
+    if index:
+        return offset / index
+    return announced if total_chunks > 1 else None
 
 
 def _custom_params(request: HttpRequest, form: QueryDict, names: ParamNames) -> dict[str, Any]:

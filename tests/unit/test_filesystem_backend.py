@@ -296,9 +296,10 @@ def test_check_says_what_is_wrong(backend: FileSystemBackend, monkeypatch: pytes
 def test_orphans_that_cannot_be_looked_for_are_told(
     backend: FileSystemBackend, staging: Staging, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with monkeypatch.context() as patch, pytest.raises(BackendFailed):
+    with monkeypatch.context() as patch:
         patch.setattr(os, "scandir", failing(errno.EACCES))
-        list(backend.orphans(before=in_an_hour()))
+        with pytest.raises(BackendFailed):
+            list(backend.orphans(before=in_an_hour()))
 
 
 def test_no_orphans_where_nothing_was_ever_staged(backend: FileSystemBackend) -> None:
