@@ -70,7 +70,7 @@ class Person:
 
     def endpoint(self, alias: str = "default", *, origin: str | None = None) -> str:
         """Return the upload endpoint of a receiver."""
-        return f"{origin or self.site.url}/{'uploads' if alias == 'default' else alias}"
+        return f"{origin or self.site.url}/{'uploads' if alias == 'default' else alias}/"
 
     def uploads(self) -> list[dict[str, Any]]:
         """Return the person's uploads, oldest first."""
@@ -93,7 +93,7 @@ class Person:
         """Delete an upload from outside the page, as another tab does."""
         token = next(cookie["value"] for cookie in self.context.cookies() if cookie["name"] == "csrftoken")
         headers = {"X-CSRFToken": token}
-        assert self.context.request.delete(f"{self.endpoint(alias)}/{uuid}", headers=headers).status == 200
+        assert self.context.request.delete(f"{self.endpoint(alias)}{uuid}", headers=headers).status == 200
 
 
 def csrf_token(page: Page) -> str:

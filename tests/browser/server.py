@@ -128,11 +128,12 @@ def make_environment(folder: Path, client: Path, ports: tuple[int, int]) -> dict
 def database(environment: dict[str, str]) -> Iterator[None]:
     """Create the site's database, and drop it."""
     command = [sys.executable, "-m", "browser.livesite.databases"]
-    subprocess.run([*command, "create"], env=environment, check=True)
+    folder = environment["LIVESITE_FOLDER"]  # Python puts the folder it starts in before all others
+    subprocess.run([*command, "create"], env=environment, cwd=folder, check=True)
     try:
         yield
     finally:
-        subprocess.run([*command, "drop"], env=environment, check=True)
+        subprocess.run([*command, "drop"], env=environment, cwd=folder, check=True)
 
 
 @contextlib.contextmanager
@@ -143,7 +144,9 @@ def gunicorn(environment: dict[str, str], sockets: list[socket.socket], log: Pat
     command += [part for descriptor in descriptors for part in ("--bind", f"fd://{descriptor}")]
     command += ["--worker-class", "gthread", "--workers", str(WORKERS), "--threads", str(THREADS)]
     with log.open("wb") as output:
-        process = subprocess.Popen(command, env=environment, pass_fds=descriptors, stdout=output, stderr=output)
+        process = subprocess.Popen(
+            command, env=environment, cwd=log.parent, pass_fds=descriptors, stdout=output, stderr=output
+        )
         try:
             yield
         finally:

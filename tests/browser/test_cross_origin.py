@@ -36,7 +36,7 @@ def start_with_token(person: Person, *changes: dict[str, Any]) -> Uploader:
         "cors": {"expected": True},
         "request": {"endpoint": api, "customHeaders": headers},
         "deleteFile": {"enabled": True, "endpoint": api, "customHeaders": headers},
-        "chunking": {"success": {"endpoint": f"{api}/done"}},
+        "chunking": {"success": {"endpoint": f"{api}done"}},
         "retry": {"autoAttemptDelay": 0.02},
     }
     uploader.start(merge(options, *changes))
@@ -51,7 +51,7 @@ def start_with_cookies(person: Person, *changes: dict[str, Any], alias: str = "d
     cors = {
         "cors": {"expected": True, "sendCredentials": True},
         "deleteFile": {"enabled": True},
-        "chunking": {"success": {"endpoint": f"{api}/done"}},
+        "chunking": {"success": {"endpoint": f"{api}done"}},
     }
     uploader.start(merge(options, cors, *changes))
     return uploader
@@ -128,7 +128,7 @@ def test_delete_works_from_another_origin(new_person: NewPerson, start: Any, met
 def test_session_list_works_without_cookies(token_person: Person) -> None:
     start_with_token(token_person).upload(make_file(25))
     session = {
-        "endpoint": token_person.endpoint("tokens") + "/session",
+        "endpoint": token_person.endpoint("tokens") + "session",
         "customHeaders": {"X-Token": token_person.name},
     }
     uploader = start_with_token(token_person, {"session": session})
@@ -138,7 +138,7 @@ def test_session_list_works_without_cookies(token_person: Person) -> None:
 
 def test_session_list_works_with_cookies(cookie_person: Person) -> None:
     start_with_cookies(cookie_person).upload(make_file(25))
-    endpoint = cookie_person.endpoint(origin=cookie_person.site.origin(port=1)) + "/session"
+    endpoint = cookie_person.endpoint(origin=cookie_person.site.origin(port=1)) + "session"
     uploader = start_with_cookies(cookie_person, {"session": {"endpoint": endpoint}})
     uploader.wait_for("session")
     assert [item["name"] for item in uploader.events_of("session")[0]["items"]] == ["numbers.bin"]

@@ -23,7 +23,7 @@ every_method = pytest.mark.parametrize("method", [DELETE, POST], ids=["DELETE", 
 
 def session(person: Person, suffix: str = "") -> dict[str, Any]:
     """Return options for a page that asks for the initial list."""
-    return {"session": {"endpoint": f"{person.endpoint()}/session{suffix}"}}
+    return {"session": {"endpoint": f"{person.endpoint()}session{suffix}"}}
 
 
 @every_method
@@ -48,14 +48,14 @@ def test_delete_is_signalled_once_however_often_it_is_asked_for(person: Person, 
     assert person.site.signals(uploader.uuid()).count("upload_deleted") == 1
 
 
-@pytest.mark.parametrize("suffix", ["", "/", "//"])
-@every_method
-def test_delete_works_however_the_endpoint_ends(person: Person, method: dict[str, Any], suffix: str) -> None:
+@pytest.mark.parametrize(("endpoint", "slashes"), [("/uploads", 2), ("/uploads/", 3)])
+def test_delete_works_however_the_endpoint_ends(person: Person, endpoint: str, slashes: int) -> None:
     """The client glues "/" and the uuid to whatever the page gave."""
-    uploader = person.start("default", method, {"deleteFile": {"endpoint": person.endpoint() + suffix}})
+    uploader = person.start("default", DELETE, {"deleteFile": {"endpoint": endpoint}})
     uploader.upload(make_file(25))
     uploader.call("deleteFile", 0)
     uploader.wait_for("delete")
+    assert person.wire.messages[-1].path.count("/") == slashes
     assert uploader.events_of("delete")[0]["failed"] is False
     assert person.site_is_clean()
 

@@ -54,7 +54,7 @@ def test_form_upload_is_stored_and_its_answer_read_from_the_frame(old_person: Pe
 
 @CROSS_ORIGIN
 def test_form_upload_keeps_its_parameters_and_a_hostile_name(old_person: Person, cross_origin: bool) -> None:
-    file = make_file(1000, "a&b <i>'x'</i> Größe.bin")
+    file = make_file(1000, "a&b <i>'x'<i> Größe.bin")
     uploader = start(old_person, {"request": {"params": {"album": {"title": "Été"}}}}, cross_origin=cross_origin)
     assert pick(uploader, file) == Outcome(succeeded=[0])
     assert old_person.stored() == complete(file)

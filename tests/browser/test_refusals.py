@@ -38,17 +38,17 @@ def test_refused_extension_is_told_in_words_and_not_retried(person: Person, mode
     outcome = uploader.upload(make_file(25, "program.exe"))
     assert_refused(uploader, outcome, status=415, code="extension_not_allowed")
     assert uploader.answer()["preventRetry"] is True
-    assert uploader.call("retry", 0) is False
+    assert not uploader.call("retry", 0)
     assert len(person.wire.messages) == 1
     assert person.site_is_clean()
 
 
 @pytest.mark.parametrize("mode", [{}, TENS, CONCURRENT], ids=["simple", "sequential", "concurrent"])
 def test_refused_type_is_found_in_the_bytes(person: Person, mode: dict[str, Any]) -> None:
-    """The name and the type that the browser gives say PNG."""
+    """The name and the type that the browser gives say PNG. A concurrent client shows status 0 for any failed chunk."""
     uploader = person.start("pictures", mode)
     outcome = uploader.upload(File(name="picture.png", content=b"<html>" + make_file(1200).content, type="image/png"))
-    assert_refused(uploader, outcome, status=415, code="type_not_allowed")
+    assert_refused(uploader, outcome, status=0 if mode is CONCURRENT else 415, code="type_not_allowed")
     assert person.site_is_clean()
 
 
@@ -145,7 +145,7 @@ def test_csrf_token_in_the_query_is_not_enough(person: Person) -> None:
 
 def test_done_without_the_csrf_token_is_refused_in_words(person: Person) -> None:
     tweak = "options => { options.chunking.success.headers = () => ({A: 'b'}); return options; }"
-    success = {"chunking": {"enabled": True, "partSize": 10, "success": {"endpoint": person.endpoint() + "/done"}}}
+    success = {"chunking": {"enabled": True, "partSize": 10, "success": {"endpoint": person.endpoint() + "done"}}}
     uploader = person.start("default", success, tweak=tweak)
     outcome = uploader.upload(make_file(25))
     assert_refused(uploader, outcome, status=403, code="csrf_failed")
@@ -186,6 +186,6 @@ def test_uuid_of_someone_else_is_a_new_upload_and_touches_nothing(new_person: Ne
 def test_get_of_the_upload_route_is_405_in_json(person: Person) -> None:
     """A redirect turns a POST into a GET, and a GET that says success is a lost file."""
     uploader = person.open()
-    for path in ("/uploads", "/uploads/", "/uploads//"):
-        answer = uploader.page.request.get(person.site.url + path, max_redirects=0)
+    for suffix in ("", "/"):
+        answer = uploader.page.request.get(person.endpoint() + suffix, max_redirects=0)
         assert (answer.status, answer.json()["success"], answer.json()["code"]) == (405, False, "method_not_allowed")

@@ -25,7 +25,7 @@ CONCURRENT = {
 
 def done(person: Person) -> dict[str, Any]:
     """Return options for a page that sends the success request."""
-    return {"chunking": {"success": {"endpoint": person.endpoint() + "/done"}}}
+    return {"chunking": {"success": {"endpoint": person.endpoint() + "done"}}}
 
 
 def leave(person: Person, uploader: Uploader, file: File, index: int) -> str:
@@ -34,8 +34,8 @@ def leave(person: Person, uploader: Uploader, file: File, index: int) -> str:
     uploader.add(file)
     person.wire.wait_for_held(uploader.page)
     uuid = uploader.uuid()
-    uploader.page.close()
-    person.wire.held.clear()
+    uploader.leave()
+    person.wire.drop_held()
     person.wire.messages.clear()
     return uuid
 
@@ -80,7 +80,7 @@ def test_generated_options_resume(person: Person) -> None:
     uploader = person.start_generated("default", tens)
     assert uploader.upload(file) == Outcome(succeeded=[0])
     assert uploader.uuid() == uuid
-    assert "qqresume" in person.wire.messages[0]
+    assert resumed(person.wire.messages)
     assert person.stored() == complete(file)
 
 
@@ -92,8 +92,8 @@ def test_two_missing_chunks_that_are_not_neighbours_are_filled_in(person: Person
     uploader.add(file)
     person.wire.wait_for_held(uploader.page, 2)
     uploader.wait_for("chunk", 5)
-    uploader.page.close()
-    person.wire.held.clear()
+    uploader.leave()
+    person.wire.drop_held()
     person.wire.messages.clear()
     uploader = person.start("default", CONCURRENT, done(person))
     assert uploader.upload(file) == Outcome(succeeded=[0])
@@ -108,8 +108,8 @@ def test_upload_whose_done_was_never_sent_resumes_with_done_alone(person: Person
     person.wire.hold(is_kind("done"))
     uploader.add(file)
     person.wire.wait_for_held(uploader.page)
-    uploader.page.close()
-    person.wire.held.clear()
+    uploader.leave()
+    person.wire.drop_held()
     person.wire.messages.clear()
     uploader = person.start("default", mode, done(person))
     assert uploader.upload(file) == Outcome(succeeded=[0])
@@ -124,7 +124,7 @@ def test_chunk_that_arrived_although_the_page_was_closed_is_not_doubled(person: 
     uploader = person.start("default", SEQUENTIAL, done(person))
     person.wire.lose_answer(chunk(2))
     uploader.upload(file)
-    uploader.page.close()
+    uploader.leave()
     person.wire.messages.clear()
     uploader = person.start("default", SEQUENTIAL, done(person))
     assert uploader.upload(file) == Outcome(succeeded=[0])

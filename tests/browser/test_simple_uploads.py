@@ -120,8 +120,10 @@ def test_file_from_the_real_picker_is_stored(person: Person) -> None:
 
 
 def test_generated_options_upload_as_they_are(person: Person) -> None:
-    small, large = make_file(1000, "small.bin"), make_file(5_000_000, "large.bin")
+    """The page's marker says that it sends the success request; after a simple upload it does not."""
+    small, large = make_file(1000, "small.bin"), make_file(6_000_000, "large.bin")
     assert person.start_generated().upload(small, large) == Outcome(succeeded=[0, 1])
+    assert person.wire.kinds.count("done") == 1
     assert person.stored() == complete(small, large)
 
 
@@ -142,10 +144,9 @@ def test_anonymous_visitor_uploads_with_generated_options(new_person: Any) -> No
     assert (upload["state"], upload["sha256"]) == ("complete", file.sha256)
 
 
-@pytest.mark.parametrize("suffix", ["/", "//"])
-def test_endpoint_with_slashes_behind_works(person: Person, suffix: str) -> None:
+def test_endpoint_with_a_doubled_slash_works(person: Person) -> None:
     file = make_file(25)
-    uploader = person.start("default", {"request": {"endpoint": person.endpoint() + suffix}})
+    uploader = person.start("default", {"request": {"endpoint": person.endpoint() + "/"}})
     assert uploader.upload(file) == Outcome(succeeded=[0])
     assert person.stored() == complete(file)
 
@@ -179,7 +180,8 @@ def test_generated_options_know_the_renamed_parameters(person: Person) -> None:
     file = make_file(25)
     uploader = person.start_generated("renamed", {"chunking": {"partSize": 10}})
     assert uploader.upload(file) == Outcome(succeeded=[0])
-    assert all("slice" in message and "qqpartindex" not in message for message in person.wire.messages[:3])
+    chunks = [message for message in person.wire.messages if message.method == "POST"][:3]
+    assert all("slice" in message and "qqpartindex" not in message for message in chunks)
     assert person.stored() == complete(file)
 
 

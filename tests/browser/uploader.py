@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from browser.files import File
 
 HANG = 20_000  # milliseconds
+SETTLED = "reported => driver.settled(reported)"
 COUNTED = "([event, count]) => driver.count(event) >= count"
 RETRY_DELAY = 0.02  # seconds
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What one batch of files came to: ids by fate, and the texts that the person was shown."""
+    """What the files came to: ids by fate, and the texts that the person was shown since the last outcome."""
 
     succeeded: list[int]
     failed: list[int] = field(default_factory=list)
@@ -34,7 +35,7 @@ class Uploader:
     """A page that holds one uploader. A batch that never ends is a hang, and fails the test."""
 
     page: Page
-    batches: int = 0
+    reported: int = 0
 
     def start(self, options: Mapping[str, Any], *, ui: bool = False, tweak: str = "options => options") -> None:
         """Create the uploader with hand-written options; ``tweak`` is JavaScript that may put functions in."""
@@ -57,22 +58,35 @@ class Uploader:
         return self.finish()
 
     def finish(self) -> Outcome:
-        """Wait for the client's next ``onAllComplete``, and return what it has reported since the last one."""
-        self.wait_for("all_complete", self.batches + 1)
-        ends = [place for place, event in enumerate(self.events) if event["event"] == "all_complete"]
-        first = ends[self.batches - 1] + 1 if self.batches else 0
-        batch = self.events[first : ends[self.batches] + 1]
-        self.batches += 1
-        errors = [event["reason"] for event in batch if event["event"] == "error"]
-        return Outcome(succeeded=batch[-1]["succeeded"], failed=batch[-1]["failed"], errors=errors)
+        """Wait until the client has said that all is over and no file is on its way, and return what came of it.
+
+        With a success request the client calls ``onAllComplete`` too early, while a file is still "finalizing".
+        """
+        self._wait(SETTLED, self.reported)
+        events = self.events
+        errors = [event["reason"] for event in events[self.reported :] if event["event"] == "error"]
+        self.reported = len(events)
+        return Outcome(succeeded=self._ids("upload successful"), failed=self._ids("upload failed"), errors=errors)
+
+    def _ids(self, status: str) -> list[int]:
+        return sorted(upload["id"] for upload in self.call("getUploads", {"status": status}))
 
     def wait_for(self, event: str, count: int = 1) -> None:
         """Wait until the client has called back so many times."""
+        self._wait(COUNTED, [event, count])
+
+    def _wait(self, condition: str, argument: Any) -> None:
         try:
-            self.page.wait_for_function(COUNTED, arg=[event, count], timeout=HANG)
+            self.page.wait_for_function(condition, arg=argument, timeout=HANG)
         except PlaywrightTimeout:
             seen = json.dumps(self.events, indent=1)
-            raise AssertionError(f"the client hangs: no {event!r} number {count}; it reported {seen}") from None
+            raise AssertionError(f"the client hangs: not {condition} for {argument}; it reported {seen}") from None
+
+    def leave(self) -> None:
+        """Close the page, whose requests break off. Closing it at once would let those pass that a test holds back."""
+        self.page.on("dialog", lambda dialog: dialog.accept())
+        self.page.goto("about:blank")
+        self.page.close()
 
     @property
     def events(self) -> list[dict[str, Any]]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import parse_qsl, urlsplit
+
+from playwright.sync_api import Error as PlaywrightError
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page, Request, Route
@@ -177,14 +180,21 @@ class Wire:
         while self.held:
             self.held.pop(0).continue_()
 
+    def drop_held(self) -> None:
+        """Forget what was kept back, whose page is closed or whose client has given it up."""
+        while self.held:
+            with contextlib.suppress(PlaywrightError):
+                self.held.pop(0).abort()
+
     def of_kind(self, kind: str) -> list[Message]:
         """Return the requests of one kind, in the order in which they were sent."""
         return [message for message in self.messages if message.kind == kind]
 
     @property
     def kinds(self) -> list[str]:
-        """What was sent, by kind; chunks as their index."""
-        return [str(message.index) if message.kind == "chunk" else message.kind for message in self.messages]
+        """What was sent, by kind, but for the initial list; chunks as their index."""
+        sent = [message for message in self.messages if message.kind != "session"]
+        return [str(message.index) if message.kind == "chunk" else message.kind for message in sent]
 
     @property
     def indexes(self) -> list[int | None]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from django.conf import settings
 from django.shortcuts import render
+
+from browser.livesite import settings
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
@@ -18,4 +19,8 @@ def upload_page(request: HttpRequest, alias: str, kind: str) -> HttpResponse:
         "generated": kind == "generated",
         "client_template": (settings.CLIENT_FOLDER / "fine-uploader" / "templates" / "default.html").read_text(),
     }
-    return render(request, "page.html", context)
+    response = render(request, "page.html", context)
+    # What browsers do unasked. With Django's "same-origin" a form that is sent to another origin says "Origin: null",
+    # which no CSRF check can trust.
+    response["Referrer-Policy"] = "strict-origin-when-cross-origin"
+    return response

@@ -57,6 +57,11 @@ window.driver = (function() {
                 return made;
             }));
         },
+        settled(reported) {
+            const pending = ["submitting", "submitted", "queued", "uploading", "upload finalizing", "retrying upload"];
+            const over = events.slice(reported).some((one) => one.event === "all_complete");
+            return over && this.uploader.getUploads({status: pending}).length === 0;
+        },
         count(event) {
             return events.filter((one) => one.event === event).length;
         }
