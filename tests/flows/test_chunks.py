@@ -340,3 +340,38 @@ def test_headers_replaced_by_the_page_s_on_upload_chunk_need_the_token_elsewhere
     upload = page.add(pattern(25))
     request = page.chunk_request(upload, 0, overrides=ChunkOverrides(headers={"X-Own": "1"}))
     assert answered(page.send(request)) == {"status": 200, **accepted(upload.uuid, complete=False)}
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS.values(), ids=list(ENCODINGS))
+def test_chunks_that_do_not_say_how_large_the_file_is_make_an_exact_file(
+    client: Client, encoding: Mapping[str, Any], any_storage: str
+) -> None:
+    """A page with omitDefaultParams may leave the size out; presence decides, and never a sum."""
+    page = chunker(client, omit_default_params=True, **encoding)
+    upload = page.add(pattern(25))
+    for index in (2, 0, 1):
+        chunk = upload.chunk(index)
+        places = {"qqpartindex": index, "qqpartbyteoffset": chunk.start, "qqchunksize": chunk.size, "qqtotalparts": 3}
+        upload.params = {"qquuid": upload.uuid, "qqfilename": "a.bin", **places}
+        answer = page.send(page.chunk_request(upload, index))
+    assert answer.json() == accepted(upload.uuid, complete=True)
+    assert (row(upload.uuid).total_size, content(upload.uuid)) == (25, pattern(25))
+
+
+def test_uuid_is_echoed_as_it_was_sent_and_compared_as_a_uuid(client: Client) -> None:
+    page = chunker(client)
+    upload = page.add(pattern(25))
+    lower = upload.uuid
+    send_chunks(page, upload, 0, 1)
+    upload.uuid = lower.upper()
+    assert send_chunks(page, upload, 2)[0].json() == accepted(lower.upper(), complete=True)
+    assert content(lower) == pattern(25)
+
+
+def test_simple_upload_under_the_uuid_of_an_unfinished_one_replaces_it(client: Client, any_storage: str) -> None:
+    page = chunker(client)
+    upload = page.add(pattern(25))
+    send_chunks(page, upload, 0, 1)
+    short = page.add(b"short", uuid=upload.uuid)
+    assert page.upload(short).success
+    assert kept_bytes() == {row(upload.uuid).file: b"short"}

@@ -17,6 +17,7 @@ from django.test import Client
 from fakeuploader import BrowserFile, DjangoTransport, WireRequest
 from fineuploader_receiver import signals
 from fineuploader_receiver.models import UploadSession
+from fineuploader_receiver.receivers import Receiver
 from flowtools import (
     accepted,
     age,
@@ -151,6 +152,21 @@ def test_permission_may_depend_on_name_and_params_before_a_byte_is_stored(client
     assert answered(page.send(page.simple_request(bad))) == FORBIDDEN
     assert (UploadSession.objects.count(), kept_bytes()) == (0, {})
     assert page.upload(good).success
+
+
+def test_upload_is_described_before_its_first_byte_is_stored(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[dict[str, Any]] = []
+
+    def look(receiver: Receiver, request: HttpRequest, action: str, upload: UploadSession) -> bool:
+        fields = ("filename", "params", "total_size", "receiver")
+        seen.append({"pk": upload.pk, "owner": str(upload.owner), **{name: getattr(upload, name) for name in fields}})
+        return True
+
+    monkeypatch.setattr(Receiver, "has_permission", look)
+    page = chunker(client, params={"album": "one"})
+    page.send(page.chunk_request(page.add(BrowserFile(pattern(25), "a.txt")), 0))
+    described = {"filename": "a.txt", "params": {"album": "one"}, "total_size": 25, "receiver": "default"}
+    assert seen == [{"pk": None, "owner": "anna", **described}]
 
 
 # Names

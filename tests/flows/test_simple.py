@@ -261,3 +261,11 @@ def test_renamed_parameters_are_understood(client: Client, settings: Any) -> Non
     assert page.upload(upload).success
     assert content(upload.uuid) == pattern(100)
     assert row(upload.uuid).params == {"qquuid": "now the page's own"}
+
+
+def test_parameters_of_the_body_win_over_those_of_the_query(client: Client) -> None:
+    page = uploader(client)
+    upload = page.add(BrowserFile(b"x", "body.txt"))
+    request = page.simple_request(upload)
+    page.send(request.with_url("/uploads/?qquuid=..&qqfilename=query.txt&qqtotalfilesize=99"))
+    assert row(upload.uuid).filename == "body.txt"
