@@ -25,14 +25,15 @@ def _checked_view(request: HttpRequest) -> HttpResponse:
 def check_csrf(request: HttpRequest, form: QueryDict | None) -> None:
     """Raise CsrfFailed unless the request carries a good token: in the header, or for POST in the form's fields so far.
 
-    The query is not looked at. A request without any cookie, whose Origin is this site's or a trusted one, needs no
-    token: there is no cookie that could have been abused, and no cookie that a token could be compared with.
+    The query is not looked at. A request without any cookie or REMOTE_USER, whose Origin is this site's or a trusted
+    one, needs no token: it carries nothing that could be abused, and no cookie that a token could be compared with.
     """
     if form is not None and "_post" not in request.__dict__:
         request._post = form  # type: ignore[attr-defined]
         request._files = MultiValueDict()  # type: ignore[attr-defined]
     check = _Check(_checked_view)
-    if not request.COOKIES and "HTTP_ORIGIN" in request.META and check._origin_verified(request):  # type: ignore[attr-defined]
+    ambient = request.COOKIES or request.META.get("REMOTE_USER")
+    if not ambient and "HTTP_ORIGIN" in request.META and check._origin_verified(request):  # type: ignore[attr-defined]
         return
     check.process_request(request)
     check.process_view(request, _checked_view, (), {})

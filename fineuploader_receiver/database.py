@@ -49,7 +49,7 @@ class DatabaseClock(Func):
         return "((julianday('now') - 2440587.5) * 86400.0)", ()
 
     def as_mysql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **_: Any) -> tuple[str, tuple[Any, ...]]:
-        return "(UNIX_TIMESTAMP(NOW(6)) + 0E0)", ()
+        return "(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) / 1E6)", ()
 
 
 def moment(seconds: float) -> datetime.datetime:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.contrib.auth.signals import user_logged_in
+from django.db import DatabaseError
 from django.http import HttpRequest
 
 from .lifecycle.ownership import adopt
 from .owners import SESSION_KEY, anonymous_key, owner_of
+
+logger = logging.getLogger(__name__)
 
 
 def connect() -> None:
@@ -19,5 +23,10 @@ def connect() -> None:
 def _adopt(*, request: HttpRequest | None = None, user: AbstractBaseUser, **_: Any) -> None:
     session: Any = getattr(request, "session", None)
     key = session.pop(SESSION_KEY, None) if session is not None else None
-    if key is not None:
+    if key is None:
+        return
+    try:
         adopt(anonymous_key(key), owner_of(user))
+    except DatabaseError:
+        # A login must not fail over this; what stays behind expires.
+        logger.exception("Anonymous uploads could not be given to the user who logged in.")

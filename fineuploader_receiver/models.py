@@ -105,8 +105,10 @@ class UploadSession(models.Model):
             ),
         ]
         indexes = [
-            models.Index(fields=["state", "expires_at"], name="fineuploader_expiry"),
-            models.Index(fields=["state", "completed_at"], name="fineuploader_completed"),
+            # None begins with the state: MariaDB would find rows of conditional updates by it, and miss those that a
+            # parallel update has just moved within the index.
+            models.Index(fields=["expires_at"], name="fineuploader_expiry"),
+            models.Index(fields=["completed_at"], name="fineuploader_completed"),
             models.Index(fields=["staged_name"], name="fineuploader_staged"),
         ]
 

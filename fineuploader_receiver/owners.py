@@ -49,7 +49,7 @@ def identify(receiver: Receiver, request: HttpRequest, *, create: bool = False) 
     session routes): three parallel first chunks would make three. Raises LoginRequired or NoSession.
     """
     user = receiver.get_owner(request)
-    if user is not None:
+    if user is not None and user.pk is not None:
         return owner_of(user)
     if not receiver.options.allow_anonymous:
         raise LoginRequired

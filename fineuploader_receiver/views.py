@@ -7,8 +7,9 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
-from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
+from django.core.exceptions import ImproperlyConfigured, RequestDataTooBig, SuspiciousOperation
 from django.db import DatabaseError, transaction
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.utils.cache import add_never_cache_headers, patch_vary_headers
@@ -49,7 +50,9 @@ def route(*methods: str, private: bool = False) -> Callable[[Handler], Handler]:
             return response
 
         exempt: Handler = csrf_exempt(login_not_required(no_append_slash(view)))
-        return transaction.non_atomic_requests(exempt)
+        for database in settings.DATABASES:
+            exempt = transaction.non_atomic_requests(using=database)(exempt)
+        return exempt
 
     return decorate
 
@@ -65,7 +68,7 @@ def upload(request: HttpRequest, receiver: Receiver) -> HttpResponse:
             lifecycle.delete(receiver, caller, incoming.message)
             return responses.answer({"success": True, "uuid": incoming.message.wire_uuid})
         receipt = lifecycle.receive(receiver, caller, incoming.message, incoming.content)
-    except UploadError:
+    except Exception:
         body.drain()
         raise
     payload = responses.render_receipt(receipt, wire_uuid=incoming.message.wire_uuid)
@@ -79,7 +82,7 @@ def done(request: HttpRequest, receiver: Receiver) -> HttpResponse:
     try:
         message, form = requests.read_done(request, body, receiver.names)
         caller = _authenticated(request, receiver, form)
-    except UploadError:
+    except Exception:
         body.drain()
         raise
     receipt = lifecycle.complete(receiver, caller, message)
@@ -163,7 +166,10 @@ def _as_refusal(error: Exception) -> UploadError:
 
 def _refuse(request: HttpRequest, alias: str, error: UploadError) -> HttpResponse:
     if requests.is_from_frame(request):
-        names = get_receiver(alias).names
-        payload = responses.render_error(error, wire_uuid=requests.echoed_uuid(request, names))
-        return responses.frame_answer(request, payload, status=error.status)
+        try:
+            payload = responses.render_error(error, wire_uuid=requests.echoed_uuid(request, get_receiver(alias).names))
+            return responses.frame_answer(request, payload, status=error.status)
+        except (SuspiciousOperation, ImproperlyConfigured):
+            # The query or the host is what is wrong with the request: then there is nothing to tell the page by.
+            logger.info("A form upload was refused without an answer for its frame.")
     return responses.answer(responses.render_error(error), status=error.status)

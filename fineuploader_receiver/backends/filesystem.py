@@ -31,6 +31,19 @@ _FILE_NAME = re.compile(r"(data|[0-9]+\.[0-9a-f]{32})\Z")
 _PARTIAL = ".partial"
 _NO_LINK = {errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EACCES}
 _LAST_INDEX = 2**40
+_SHARED = {
+    "nfs",
+    "nfs4",
+    "cifs",
+    "smb3",
+    "ceph",
+    "glusterfs",
+    "fuse.glusterfs",
+    "fuse.sshfs",
+    "lustre",
+    "ocfs2",
+    "gfs2",
+}
 
 
 class FileSystemBackend(Backend):
@@ -145,7 +158,13 @@ class FileSystemBackend(Backend):
                 self.discard(staging, (), published=False)
         except (OSError, BackendFailed, OutOfSpace, StagingLost) as error:
             return [f"Nothing can be staged in the staging folder: {error}."]
-        return []
+        return self._check_sharing()
+
+    def _check_sharing(self) -> list[str]:
+        kind = _file_system(self.root)
+        if kind not in _SHARED or self.durable:
+            return []
+        return [f'The staging folder is on {kind}; where several hosts share it, DURABILITY must be "chunk".']
 
     def _staged_mode(self) -> int:
         """Private until published, unless the storage leaves modes to the umask, which only applies at creation."""
@@ -330,6 +349,19 @@ def _transfer(source: int, start: int, size: int, target: int) -> None:
 def _sync_folder(path: str) -> None:
     with _opened(path, os.O_RDONLY | os.O_DIRECTORY) as fd:
         os.fsync(fd)
+
+
+def _file_system(path: str) -> str:
+    """The type of the file system that a path lies on, empty where the system does not tell."""
+    best, kind = "", ""
+    real = os.path.realpath(path)
+    with contextlib.suppress(OSError), open("/proc/self/mounts", encoding="utf-8", errors="replace") as mounts:
+        for line in mounts:
+            _, point, found, *_ = line.split(" ")
+            inside = real == point or real.startswith(point.rstrip("/") + "/")
+            if inside and len(point) >= len(best):
+                best, kind = point, found
+    return kind
 
 
 def _last_change(folder: str) -> float:

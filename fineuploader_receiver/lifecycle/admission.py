@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import json
 import time
 from typing import Any, cast
 
@@ -12,6 +13,7 @@ from django.db import IntegrityError, transaction
 from ..backends.base import BackendFailed, OutOfSpace, StagingLost
 from ..database import database_now, in_transaction
 from ..exceptions import (
+    BodyTooLarge,
     Busy,
     ChunkTooLarge,
     FileTooLarge,
@@ -36,6 +38,8 @@ from .uploads import State, chunk_rows, find, rows, staging_of, was_lost
 
 CLAIM_LAPSE = datetime.timedelta(seconds=90)
 """How long after its last sign of life a claimed chunk still counts as being received."""
+
+MAX_PARAMS_SIZE = 2**18
 
 TOUCH_INTERVAL = datetime.timedelta(minutes=1)
 
@@ -76,7 +80,7 @@ def check_limits(receiver: Receiver, message: UploadMessage) -> None:
     options = receiver.options
     end = message.offset + (message.size or 0)
     if options.max_file_size is not None and max(end, message.total_size or 0) > options.max_file_size:
-        raise FileTooLarge(_too_large(options.max_file_size))
+        raise file_too_large(options.max_file_size)
     if message.chunked and options.max_chunk_size is not None:
         if max(message.size or 0, message.chunk_size or 0) > options.max_chunk_size:
             raise ChunkTooLarge
@@ -109,8 +113,8 @@ def tombstone_of(receiver: Receiver, caller: Caller, message: UploadMessage | Do
     return tombstones.filter(receiver=receiver.alias, owner_key=caller.owner.key, uuid=message.uuid).first()
 
 
-def _too_large(limit: int) -> str:
-    return f"The file is too large: at most {limit} bytes are accepted."
+def file_too_large(limit: int | None) -> FileTooLarge:
+    return FileTooLarge(f"The file is too large: at most {limit} bytes are accepted.")
 
 
 def _begin(receiver: Receiver, caller: Caller, message: UploadMessage) -> Admission | None:
@@ -118,6 +122,7 @@ def _begin(receiver: Receiver, caller: Caller, message: UploadMessage) -> Admiss
     now = database_now(database())
     upload = _draft(receiver, caller, message, now)
     check_permission(receiver, caller, "upload", upload)
+    check_params(message.params)
     tombstone = tombstone_of(receiver, caller, message)
     check_unknown(receiver, message, tombstone)
     _check_space(receiver, upload)
@@ -146,7 +151,7 @@ def _draft(receiver: Receiver, caller: Caller, message: UploadMessage, now: date
         total_size=message.total_size,
         total_chunks=message.total_chunks,
         chunk_size=message.chunk_size,
-        reserved_bytes=max(message.total_size or 0, message.body_size if message.total_size is None else 0),
+        reserved_bytes=_upper_bound(message),
         storage=receiver.options.storage,
         backend=receiver.backend_path,
         done_request=message.done_request,
@@ -158,14 +163,29 @@ def _draft(receiver: Receiver, caller: Caller, message: UploadMessage, now: date
     )
 
 
+def check_params(params: dict[str, Any]) -> None:
+    """Raise BodyTooLarge where an upload's parameters, all its requests together, are more than a row should hold."""
+    if params and len(json.dumps(params)) > MAX_PARAMS_SIZE:
+        raise BodyTooLarge("The page sends too many parameters with the file.")
+
+
+def _upper_bound(message: UploadMessage) -> int:
+    """How large the file will be, at most, where its size is not declared."""
+    if message.total_size is not None:
+        return message.total_size
+    return max(message.body_size, round((message.chunk_size or 0) * message.total_chunks))
+
+
 def check_permission(receiver: Receiver, caller: Caller, action: str, upload: UploadSession | None) -> None:
     if not receiver.has_permission(caller.request, action, upload):
         raise Forbidden
 
 
 def _check_space(receiver: Receiver, upload: UploadSession) -> None:
-    free = receiver.backend.free_space()
-    if free is not None and free - upload.reserved_bytes < receiver.options.min_free_space:
+    """Raise NoSpace where what is still to come of an upload would leave less than MIN_FREE_SPACE."""
+    still_to_come = upload.reserved_bytes - upload.received_bytes
+    free = receiver.backend.free_space() if still_to_come > 0 else None
+    if free is not None and free - still_to_come < receiver.options.min_free_space:
         raise NoSpace
 
 
@@ -210,6 +230,7 @@ def _continue(
 ) -> Admission | None:
     """Admit to an upload that exists, or return None where it had to make way for a new one."""
     check_permission(receiver, caller, "upload", upload)
+    check_params({**upload.params, **message.params})
     if upload.state == State.REMOVING:
         if not drop(receiver, upload, only=lapsed(now)):
             time.sleep(0.05)
@@ -224,7 +245,7 @@ def _continue(
         drop(receiver, upload, tombstone=False)
         return None
     if upload.state == State.RECEIVING:
-        _reserve(receiver, upload, message)
+        _check_space(receiver, upload)
         if not _touch(receiver, upload, now):
             return None
     return Admission(upload, now, created=False)
@@ -241,17 +262,3 @@ def _touch(receiver: Receiver, upload: UploadSession, now: datetime.datetime) ->
 
 def _in_flight(upload: UploadSession, now: datetime.datetime) -> bool:
     return chunk_rows(upload).filter(stored=False, claimed_at__gt=now - CLAIM_LAPSE).exists()
-
-
-def _reserve(receiver: Receiver, upload: UploadSession, message: UploadMessage) -> None:
-    """Reserve more for an upload that never said how large it is."""
-    wanted = upload.received_bytes + message.body_size
-    if upload.total_size is not None or wanted <= upload.reserved_bytes or not quota.is_limited(receiver):
-        return
-
-    def reserve() -> None:
-        quota.take_turn(receiver, upload.owner_key)
-        quota.check(receiver, upload, wanted)
-        rows().filter(pk=upload.pk, reserved_bytes__lt=wanted).update(reserved_bytes=wanted)
-
-    in_transaction(database(), reserve)

@@ -21,6 +21,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import OperationalError, connections
 from django.db.models import Q
+from django.db.transaction import TransactionManagementError
 
 from ..backends.base import Backend, BackendFailed, OutOfSpace, StagingLost
 from ..database import database_now, in_transaction
@@ -42,10 +43,10 @@ from ..owners import Caller
 from ..protocol.messages import DoneMessage, Receipt
 from ..receivers import Receiver
 from ..signals import upload_completed
-from .admission import begin_empty, tombstone_of
+from .admission import begin_empty, check_params, tombstone_of
 from .naming import check_extension, final_name
 from .pages import recall
-from .removal import IDLE, drop, lapsed
+from .removal import FINISHED, IDLE, drop, lapsed
 from .sniffing import SNIFF_SIZE, check_type, sniff
 from .uploads import State, all_stored, find, reload, rows, staging_of, stored_chunks, was_lost
 
@@ -114,9 +115,10 @@ def _begin_or_refuse(receiver: Receiver, caller: Caller, message: DoneMessage) -
 
 
 def _check_whole(receiver: Receiver, upload: UploadSession, message: DoneMessage) -> None:
+    total_size = upload.received_bytes if upload.total_size is None else upload.total_size
     good = (
         not was_lost(receiver, upload)
-        and message.total_size in (None, upload.total_size)
+        and message.total_size in (None, total_size)
         and message.total_chunks in (None, upload.total_chunks)
         and all_stored(upload)
     )
@@ -138,11 +140,14 @@ def _take_last_word(receiver: Receiver, caller: Caller, upload: UploadSession, m
     if not receiver.has_permission(caller.request, "complete", upload):
         raise Forbidden
     fields = {name: getattr(upload, name) for name, value in before.items() if getattr(upload, name) != value}
-    if fields:
-        if upload.state == State.COMPLETE:
-            check_extension(receiver, upload.filename)
-        mine = rows().filter(pk=upload.pk, state__in=(State.RECEIVING, State.COMPLETE), claimed_at=None)
-        in_transaction(database(), lambda: mine.update(**fields))
+    if not fields:
+        return
+    check_params(upload.params)
+    # The name of an unfinished upload is checked when it is completed.
+    if not in_transaction(database(), lambda: rows().filter(IDLE, pk=upload.pk).update(**fields)):
+        check_extension(receiver, upload.filename)
+        finished = rows().filter(FINISHED, pk=upload.pk, claimed_at=None)
+        in_transaction(database(), lambda: finished.update(**fields))
 
 
 def _how_it_ended(receiver: Receiver, upload: UploadSession) -> UploadError:
@@ -169,7 +174,8 @@ def _take_lease(receiver: Receiver, upload: UploadSession, now: datetime.datetim
     }
     if not upload.published:
         fields |= {"file": final_name(receiver, upload), "leftover": upload.file}
-    mine = rows().filter(free, pk=upload.pk, lease_token=upload.lease_token)
+    # A predecessor that lives on may just have published: its file must be adopted then, and not be given up.
+    mine = rows().filter(free, pk=upload.pk, lease_token=upload.lease_token, published=upload.published)
     if not in_transaction(database(), lambda: mine.update(**fields)):
         return False
     for name, value in fields.items():
@@ -217,7 +223,9 @@ class _Completion:
             return True
         except StagingLost as error:
             logger.warning("Staged bytes of upload %s are gone: %s", self._upload.uuid, error)
-            drop(self._receiver, self._upload, only=self._mine)
+            if not drop(self._receiver, self._upload, only=self._mine):
+                # Whoever took the lease over has completed the upload, and has no use for staged bytes any more.
+                return False
             raise UploadLost from error
         except WrongKind as error:
             drop(self._receiver, self._upload, only=self._mine, refusal=error)
@@ -244,6 +252,8 @@ class _Completion:
             backend.retract(self._upload.leftover)
         chunks = stored_chunks(self._upload)
         size = sum(chunk.size for chunk in chunks)
+        if self._upload.total_size not in (None, size):
+            raise StagingLost("The chunks do not add up to the file that was announced.")
         name = self._upload.file
         try:
             name = backend.assemble(staging_of(self._upload), chunks, name=name, size=size)
@@ -319,6 +329,9 @@ class _Completion:
         try:
             self._receiver.completed(self._upload, self._caller.request)
             upload_completed.send(sender=UploadSession, upload=self._upload, request=self._caller.request)
+            # A database error that a receiver swallowed has ended the transaction, and nobody would notice.
+            if not rows().filter(pk=self._upload.pk, state=State.COMPLETE).exists():
+                raise TransactionManagementError("A receiver has undone the transaction.")
         except (UploadError, OperationalError):
             raise
         except Exception as error:

@@ -49,7 +49,11 @@ def list_uploads(receiver: Receiver, caller: Caller) -> list[dict[str, Any]]:
     """
     if not receiver.has_permission(caller.request, "list", None):
         raise Forbidden
-    uploads = rows().filter(receiver=receiver.alias, owner_key=caller.owner.key, state=State.COMPLETE, claimed_at=None)
+    uploads = (
+        rows()
+        .defer("params")
+        .filter(receiver=receiver.alias, owner_key=caller.owner.key, state=State.COMPLETE, claimed_at=None)
+    )
     items = []
     for upload in uploads.order_by("-completed_at", "-pk")[:MAX_LISTED]:
         item = receiver.session_item(upload)

@@ -13,7 +13,7 @@ report a file that is not there. But `reset` in a chunk's answer throws inside a
 
 from __future__ import annotations
 
-from ..exceptions import BY_CODE, UploadError, UploadLost
+from ..exceptions import BY_CODE, InvalidFile, UploadError, UploadLost
 from ..models import UploadSession, UploadTombstone
 from ..protocol.messages import UploadMessage
 from ..receivers import Receiver
@@ -54,12 +54,17 @@ def check_last(receiver: Receiver, upload: UploadSession, message: UploadMessage
     began_earlier = upload.resumed_index is not None or upload.first_index >= PARALLEL_CHUNKS
     if message.index != upload.total_chunks - 1 or upload.first_index == 0 or not began_earlier:
         return
-    if sends_done(receiver, message, upload.done_request) is True or upload.out_of_order:
+    if may_break_on_reset(receiver, message, upload):
         return
     if not chunk_rows(upload).filter(index=0).exists():
         raise UploadLost
 
 
+def may_break_on_reset(receiver: Receiver, message: UploadMessage, upload: UploadSession) -> bool:
+    """Whether `reset` in a chunk's answer is wrong for this page: its success request will bring it the news."""
+    return sends_done(receiver, message, upload.done_request) is True or upload.out_of_order
+
+
 def recall(tombstone: UploadTombstone) -> UploadError:
     """The refusal that a tombstone remembers."""
-    return BY_CODE[tombstone.refusal](tombstone.message)
+    return BY_CODE.get(tombstone.refusal, InvalidFile)(tombstone.message)

@@ -12,16 +12,17 @@ import logging
 from collections.abc import Callable, Iterator
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from ..backends.base import BackendFailed
 from ..conf import configured
 from ..database import database_now, in_transaction
-from ..models import UploadSession, UploadTombstone, database
+from ..exceptions import StorageFailed
+from ..models import OwnerUsage, UploadSession, UploadTombstone, database
 from ..receivers import Receiver, get_receiver
 from ..signals import upload_expired
 from .notify import notify
-from .removal import IDLE, drop, lapsed
+from .removal import IDLE, lapsed, remove
 from .uploads import State, chunk_rows, rows, staging_of, stored_chunks
 
 logger = logging.getLogger(__name__)
@@ -59,7 +60,6 @@ class Purge:
         """Remove uploads whose last byte is longer ago than EXPIRE_AFTER, and finish removals that were interrupted."""
         now = database_now(database())
         self._remove(Q(expires_at__lte=now) & (IDLE | lapsed(now)), "expired")
-        self._remove(Q(state=State.REMOVING) & lapsed(now), "expired")
 
     def unclaimed(self) -> None:
         """Remove complete uploads that nothing claimed within UNCLAIMED_AFTER, for receivers that have that option."""
@@ -94,6 +94,17 @@ class Purge:
             count, _ = in_transaction(using, lambda doomed=doomed: doomed.delete())  # type: ignore[misc]
             self.summary.tombstones += count
 
+    def forget_owners(self) -> None:
+        """Drop the turn-taking rows of owners who have no uploads any more."""
+        if self.dry_run:
+            return
+        using = database()
+        theirs = UploadSession.objects.filter(receiver=OuterRef("receiver"), owner_key=OuterRef("owner_key"))
+        idle = OwnerUsage.objects.using(using).filter(~Exists(theirs))
+        while keys := list(idle.values_list("pk", flat=True)[: self.batch_size]):
+            doomed = OwnerUsage.objects.using(using).filter(pk__in=keys)
+            in_transaction(using, doomed.delete)
+
     def orphans(self) -> None:
         """Remove staged bytes, over a day old and of our own naming pattern, that no upload has a row for."""
         before = database_now(database()) - ORPHAN_AGE
@@ -114,12 +125,21 @@ class Purge:
             if receiver is None or receiver.backend_of(upload) is None:
                 self._skip(f"The storage or backend of upload {upload.uuid} is gone.")
                 continue
-            if not self.dry_run:
-                if not drop(receiver, upload, only=due):
-                    continue
-                notify(upload_expired, upload=upload)
+            if not self.dry_run and not self._expire(receiver, upload, due):
+                continue
             setattr(self.summary, counter, getattr(self.summary, counter) + 1)
             self.summary.bytes += upload.received_bytes
+
+    def _expire(self, receiver: Receiver, upload: UploadSession, due: Q) -> bool:
+        """Remove an upload that is still due. False when it is not, or its bytes could not be deleted."""
+        try:
+            removed = remove(receiver, upload, only=due)
+        except StorageFailed:
+            self._skip(f"The bytes of upload {upload.uuid} could not be deleted.")
+            return False
+        if removed:
+            notify(upload_expired, upload=upload)
+        return removed
 
     def _tidy(self, receiver: Receiver, upload: UploadSession) -> bool:
         backend = receiver.backend_of(upload)
@@ -146,7 +166,7 @@ class Purge:
     def _batches(self, queryset: QuerySet[UploadSession]) -> Iterator[UploadSession]:
         """Walk a queryset by primary key, a batch at a time: constant memory, and no cursor stays open."""
         last, seen = 0, 0
-        while batch := list(queryset.filter(pk__gt=last).order_by("pk")[: self.batch_size]):
+        while batch := list(queryset.defer("params").filter(pk__gt=last).order_by("pk")[: self.batch_size]):
             yield from batch
             last = batch[-1].pk
             seen += len(batch)

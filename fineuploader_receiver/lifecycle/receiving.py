@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import DatabaseError, IntegrityError, transaction
 from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Greatest
 
@@ -25,7 +25,6 @@ from ..exceptions import (
     Busy,
     ChunkTooLarge,
     DigestMismatch,
-    FileTooLarge,
     NoSpace,
     SizeMismatch,
     StorageFailed,
@@ -39,10 +38,10 @@ from ..owners import Caller
 from ..protocol.messages import Receipt, UploadMessage
 from ..receivers import Receiver
 from ..signals import chunk_received
-from .admission import Admission, admit
+from .admission import Admission, admit, file_too_large
 from .completion import finish
 from .notify import notify
-from .pages import PARALLEL_CHUNKS, check_last, sends_done
+from .pages import PARALLEL_CHUNKS, check_last, may_break_on_reset, sends_done
 from .removal import IDLE, drop
 from .sniffing import SNIFF_SIZE, check_type, sniff
 from .uploads import State, chunk_rows, has_all, reload, rows, staging_of
@@ -52,6 +51,7 @@ logger = logging.getLogger(__name__)
 Content = Iterator["bytes | memoryview"]
 
 HEARTBEAT_SECONDS = 30.0
+CLAIM_ATTEMPTS = 20
 SPACE_CHECK_BYTES = 64 * 2**20
 
 
@@ -69,14 +69,15 @@ def receive(receiver: Receiver, caller: Caller, message: UploadMessage, content:
     An index that is stored already is read and not written. Raises an UploadError; then nothing of these bytes counts,
     and an upload that this request began is gone again, unless other chunks of it are on their way.
     """
+    measured = Measured(receiver, message, content)
     while True:
         admission = admit(receiver, caller, message)
         if admission.upload.state != State.RECEIVING:
-            _read_repeat(admission.upload, message, content)
-            return Receipt(complete=finish(receiver, caller, admission.upload))
+            _read_repeat(admission.upload, message, measured)
+            return _finish(receiver, caller, message, admission.upload)
         attempt = _Attempt(receiver, message, admission)
         try:
-            stored = attempt.run(content)
+            stored = attempt.run(measured)
         except _BytesLost:
             drop(receiver, admission.upload)
             continue
@@ -85,16 +86,53 @@ def receive(receiver: Receiver, caller: Caller, message: UploadMessage, content:
         if stored:
             notify(chunk_received, upload=admission.upload, request=caller.request)
         else:
-            _read_repeat(admission.upload, message, content, attempt.size)
+            _read_repeat(admission.upload, message, measured)
         return _look_at_whole(receiver, caller, message, admission.upload)
 
 
-def _read_repeat(upload: UploadSession, message: UploadMessage, content: Content, size: int = 0) -> None:
+def _read_repeat(upload: UploadSession, message: UploadMessage, measured: Measured) -> None:
     """Read (the rest of) the body of a chunk that is here already, as far as to know that it could be the same."""
-    size += sum(len(data) for data in content)
+    for _ in measured:
+        pass
     simple = not message.chunked and upload.total_size is not None
-    if simple and size != upload.total_size:
+    if simple and measured.size != upload.total_size:
         raise TotalsChanged
+
+
+class Measured:
+    """The file bytes of a request, counted and checked as they pass: once through, they are what was announced.
+
+    Raises an UploadError as soon as they cannot be: SizeMismatch, DigestMismatch, FileTooLarge or ChunkTooLarge.
+    """
+
+    def __init__(self, receiver: Receiver, message: UploadMessage, content: Content) -> None:
+        self.size = 0
+        self._options = receiver.options
+        self._message = message
+        self._content = content
+        self._limit, self._refuse = self._find_limit()
+        self._digest = BodyDigest(message.digest) if message.digest else None
+
+    def __iter__(self) -> Content:
+        for data in self._content:
+            self.size += len(data)
+            if self._limit is not None and self.size > self._limit:
+                raise self._refuse()
+            if self._digest is not None:
+                self._digest.update(data)
+            yield data
+        if self._message.size not in (None, self.size):
+            raise SizeMismatch
+        if self._digest is not None and not self._digest.matches():
+            raise DigestMismatch
+
+    def _find_limit(self) -> tuple[int | None, Callable[[], UploadError]]:
+        """How many bytes may come, and the error for one more."""
+        if self._message.size is not None:
+            return self._message.size, SizeMismatch
+        if self._message.chunked and self._options.max_chunk_size is not None:
+            return self._options.max_chunk_size, ChunkTooLarge
+        return self._options.max_file_size, lambda: file_too_large(self._options.max_file_size)
 
 
 def _look_at_whole(receiver: Receiver, caller: Caller, message: UploadMessage, upload: UploadSession) -> Receipt:
@@ -102,13 +140,23 @@ def _look_at_whole(receiver: Receiver, caller: Caller, message: UploadMessage, u
     if _is_far_from_whole(receiver, message, upload):
         return Receipt(complete=False)
     if has_all(upload):
-        return Receipt(complete=finish(receiver, caller, upload))
+        return _finish(receiver, caller, message, upload)
     try:
         check_last(receiver, upload, message)
     except UploadLost:
         drop(receiver, upload)
         raise
     return Receipt(complete=False)
+
+
+def _finish(receiver: Receiver, caller: Caller, message: UploadMessage, upload: UploadSession) -> Receipt:
+    """Complete the upload. A page that may break on `reset` here hears of lost bytes from its success request."""
+    try:
+        return Receipt(complete=finish(receiver, caller, upload))
+    except UploadLost:
+        if message.chunked and may_break_on_reset(receiver, message, upload):
+            return Receipt(complete=False)
+        raise
 
 
 def _is_far_from_whole(receiver: Receiver, message: UploadMessage, upload: UploadSession) -> bool:
@@ -126,7 +174,6 @@ class _Attempt:
     """One attempt at one chunk, from the claim to the commit."""
 
     def __init__(self, receiver: Receiver, message: UploadMessage, admission: Admission) -> None:
-        self.size = 0
         self._receiver = receiver
         self._message = message
         self._upload = admission.upload
@@ -134,21 +181,25 @@ class _Attempt:
         self._created = admission.created
         self._token = secrets.token_hex(16)
         self._head = b""
+        self._size = 0
+        self._may_be_stored = False
 
-    def run(self, content: Content) -> bool:
-        """True when this attempt's bytes are the chunk; False when others' are, and `content` may be unread."""
+    def run(self, measured: Measured) -> bool:
+        """True when this attempt's bytes are the chunk; False when others' are, and `measured` may be unread."""
         writer = self._open()
         try:
             if not self._claim(writer.key):
                 writer.abort()
                 return False
-            self._copy(content, writer)
+            self._copy(measured, writer)
             self._guarded(writer.commit)
+            self._may_be_stored = True
             if self._commit(writer.key):
                 return True
             writer.abort()
         except BaseException as error:
-            writer.abort()
+            if not self._is_stored():
+                writer.abort()
             self._undo(error)
             raise
         return self._outrun()
@@ -180,7 +231,7 @@ class _Attempt:
             "size": self._message.size or 0,
         }
         row = chunk_rows(self._upload).filter(index=self._message.index)
-        while True:
+        for _ in range(CLAIM_ATTEMPTS):
             try:
                 in_transaction(database(), lambda: self._insert(values))
                 return True
@@ -193,47 +244,27 @@ class _Attempt:
                 return False
             if not rows().filter(pk=self._upload.pk).exists():
                 raise _RowGone
+        raise Busy
 
     def _insert(self, values: dict[str, Any]) -> None:
         chunks = UploadChunk.objects.using(database())
         chunks.create(session_id=self._upload.pk, index=self._message.index, **values)
 
-    def _copy(self, content: Content, writer: ChunkWriter) -> None:
+    def _copy(self, measured: Measured, writer: ChunkWriter) -> None:
         """Stream the body into the writer. Raises an UploadError as soon as it cannot be right."""
-        limit, refuse = self._limit()
-        digest = BodyDigest(self._message.digest) if self._message.digest else None
         next_beat = time.monotonic() + HEARTBEAT_SECONDS
         next_check = SPACE_CHECK_BYTES
-        first = self._message.index == 0
-        for data in content:
-            self.size += len(data)
-            if limit is not None and self.size > limit:
-                raise refuse()
-            if first and len(self._head) < SNIFF_SIZE:
+        for data in measured:
+            if self._message.index == 0 and len(self._head) < SNIFF_SIZE:
                 self._sniff(data)
-            if digest is not None:
-                digest.update(data)
             self._guarded(writer.write, data)
-            if self.size >= next_check:
+            if measured.size >= next_check:
                 self._check_space()
                 next_check += SPACE_CHECK_BYTES
             if time.monotonic() >= next_beat:
                 self._beat()
                 next_beat = time.monotonic() + HEARTBEAT_SECONDS
-        if self._message.size is not None and self.size != self._message.size:
-            raise SizeMismatch
-        if digest is not None and not digest.matches():
-            raise DigestMismatch
-
-    def _limit(self) -> tuple[int | None, Callable[[], UploadError]]:
-        """How many bytes may come, and the error for one more."""
-        if self._message.size is not None:
-            return self._message.size, SizeMismatch
-        options = self._receiver.options
-        if self._message.chunked and options.max_chunk_size is not None:
-            return options.max_chunk_size, ChunkTooLarge
-        limit = options.max_file_size
-        return limit, lambda: FileTooLarge(f"The file is too large: at most {limit} bytes are accepted.")
+        self._size = measured.size
 
     def _sniff(self, data: bytes | memoryview) -> None:
         self._head += bytes(data[: SNIFF_SIZE - len(self._head)])
@@ -274,8 +305,8 @@ class _Attempt:
             if not rows().filter(pk=self._upload.pk, state=State.RECEIVING).update(**fields):
                 return False
             mine = chunk_rows(self._upload).filter(index=self._message.index, token=self._token, stored=False)
-            if mine.update(stored=True, size=self.size, key=key):
-                self._upload.received_bytes += self.size
+            if mine.update(stored=True, size=self._size, key=key):
+                self._upload.received_bytes += self._size
                 return True
             transaction.set_rollback(True, using=database())
             return False
@@ -285,15 +316,17 @@ class _Attempt:
     def _upload_fields(self) -> dict[str, Any]:
         message, upload = self._message, self._upload
         now = max(self._now, upload.updated_at)
-        fields: dict[str, Any] = {
-            "received_bytes": F("received_bytes") + self.size,
+        fields: dict[str, Any] = {}
+        if not upload.out_of_order:
+            # First, because MariaDB shows an expression the new values of the columns to its left.
+            fields["out_of_order"] = Case(When(self._is_out_of_order(), then=Value(True)), default=F("out_of_order"))
+        fields |= {
+            "received_bytes": F("received_bytes") + self._size,
             "received_chunks": F("received_chunks") + 1,
             "highest_index": Greatest("highest_index", message.index),
             "updated_at": now,
             "expires_at": now + self._receiver.options.expire_after,
         }
-        if not upload.out_of_order:
-            fields["out_of_order"] = Case(When(self._is_out_of_order(), then=Value(True)), default=F("out_of_order"))
         if message.filename and message.filename[:1024] != upload.filename:
             fields["filename"] = message.filename[:1024]
         if params := {**upload.params, **message.params}:
@@ -305,7 +338,7 @@ class _Attempt:
         if message.chunk_size is not None and upload.chunk_size is None:
             fields["chunk_size"] = message.chunk_size
         if upload.total_size is None:
-            known = message.total_size if message.chunked else self.size
+            known = message.total_size if message.chunked else self._size
             fields |= {} if known is None else {"total_size": known}
         return fields
 
@@ -334,6 +367,15 @@ class _Attempt:
                 return False
             time.sleep(0.1)
         raise Busy
+
+    def _is_stored(self) -> bool:
+        """Whether our commit took effect though its answer was lost; in doubt, yes: bytes can be discarded later."""
+        if not self._may_be_stored:
+            return False
+        try:
+            return chunk_rows(self._upload).filter(index=self._message.index, token=self._token, stored=True).exists()
+        except DatabaseError:
+            return True
 
     def _unclaim(self) -> None:
         mine = chunk_rows(self._upload).filter(index=self._message.index, token=self._token, stored=False)

@@ -11,7 +11,8 @@ import logging
 import secrets
 
 from django.db import IntegrityError, transaction
-from django.db.models import Q
+from django.db.models import ProtectedError, Q, RestrictedError
+from django.db.models.deletion import Collector
 
 from ..backends.base import BackendFailed
 from ..database import database_now, in_transaction
@@ -46,7 +47,7 @@ def delete(receiver: Receiver, caller: Caller, message: DeleteMessage) -> None:
     upload, now = found
     if not receiver.has_permission(caller.request, "delete", upload):
         raise Forbidden
-    if upload.claimed_at is not None:
+    if upload.claimed_at is not None or _is_protected(upload):
         raise Claimed
     if not _claim(upload, now, (IDLE | FINISHED | lapsed(now)) & Q(claimed_at=None)):
         again = find(receiver, caller.owner, message.uuid)
@@ -66,7 +67,7 @@ def drop(
     done_request: bool | None = None,
     refusal: UploadError | None = None,
 ) -> bool:
-    """Remove an upload that is of no use any more: lost, refused, expired, or in the way of a new one.
+    """Remove an upload that is of no use any more: lost, refused, or in the way of a new one.
 
     `only` is what must hold at the moment the row is claimed; the default spares everything but unfinished uploads that
     nobody is assembling. True when the upload is gone; False when that did not hold, or its bytes could not be deleted,
@@ -74,12 +75,24 @@ def drop(
     """
     if done_request is not None:
         upload.done_request = done_request
-    if not _claim(upload, database_now(database()), only):
-        return False
     try:
-        _erase(receiver, upload, tombstone=tombstone, refusal=refusal)
+        return remove(receiver, upload, only=only, tombstone=tombstone, refusal=refusal)
     except StorageFailed:
         return False
+
+
+def remove(
+    receiver: Receiver,
+    upload: UploadSession,
+    *,
+    only: Q,
+    tombstone: bool = True,
+    refusal: UploadError | None = None,
+) -> bool:
+    """Like `drop`, but raises StorageFailed where bytes could not be deleted: the row stays, for the next run."""
+    if _is_protected(upload) or not _claim(upload, database_now(database()), only):
+        return False
+    _erase(receiver, upload, tombstone=tombstone, refusal=refusal)
     return True
 
 
@@ -88,9 +101,24 @@ def lapsed(now: datetime.datetime) -> Q:
     return Q(state__in=(State.ASSEMBLING, State.REMOVING)) & (Q(lease_until=None) | Q(lease_until__lte=now))
 
 
+def _is_protected(upload: UploadSession) -> bool:
+    """Whether a row of the site's refers to this one and forbids its deletion: then the bytes must stay as well."""
+    try:
+        Collector(using=database(), origin=upload).collect([upload])
+    except (ProtectedError, RestrictedError):
+        return True
+    return False
+
+
 def _claim(upload: UploadSession, now: datetime.datetime, only: Q) -> bool:
     mine = rows().filter(only, pk=upload.pk)
-    fields = {"state": State.REMOVING, "lease_token": secrets.token_hex(16), "lease_until": now + LEASE}
+    fields = {
+        "state": State.REMOVING,
+        "lease_token": secrets.token_hex(16),
+        "lease_until": now + LEASE,
+        # Due for the purge, should this process die.
+        "expires_at": now,
+    }
     return bool(in_transaction(database(), lambda: mine.update(**fields)))
 
 

@@ -54,7 +54,9 @@ class Body:
         return b"".join(pieces)
 
     def read_rest(self) -> None:
-        """Read to the announced end."""
+        """Read to the announced end. Raises BodyTooLarge where that is further away than a refusal drains."""
+        if self.length - self.received > DRAIN_BYTES:
+            raise BodyTooLarge
         while self.read(_READ_SIZE):
             pass
 

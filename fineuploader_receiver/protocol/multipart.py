@@ -12,10 +12,12 @@ from collections.abc import Iterator
 from typing import Protocol
 from urllib.parse import unquote
 
-from ..exceptions import BadBody, TruncatedBody
+from ..exceptions import BadBody, BodyTooLarge, TruncatedBody
 
 READ_SIZE = 2**16
 MAX_PREAMBLE = 2**16
+MAX_DISCARDED = 2**26
+"""Bytes of parts that nobody wants: read as far as to let the client read the answer, and not without end."""
 MAX_HEADER_SIZE = 1024
 """Django's limit for the headers of a part. The file's name, which a browser repeats there, is not counted."""
 MAX_NAME_SIZE = 2**15
@@ -51,8 +53,8 @@ def find_boundary(content_type: str) -> bytes:
 class MultipartReader:
     """Reads a body part by part: memory is two read buffers, whatever the sizes of parts.
 
-    Raises BadBody for what is not multipart/form-data, and TruncatedBody where the stream ends before the closing
-    delimiter.
+    Raises BadBody for what is not multipart/form-data, TruncatedBody where the stream ends before the closing
+    delimiter, and BodyTooLarge where parts that nobody reads are too long.
     """
 
     def __init__(self, stream: Readable, boundary: bytes) -> None:
@@ -62,19 +64,25 @@ class MultipartReader:
         self._buffer = b"\r\n"
         self._part: Part | None = None
         self._started = False
+        self._discarded = 0
 
     def next_part(self) -> Part | None:
         """The next part, or None after the closing delimiter (what follows that is left unread)."""
         if not self._started:
             self._skip_preamble()
         elif self._part is not None:
-            for _ in self._part.chunks:
-                pass
+            self._discard(self._part)
         self._part = None
         if self._at_end():
             return None
         self._part = self._open_part(*self._headers())
         return self._part
+
+    def _discard(self, part: Part) -> None:
+        for data in part.chunks:
+            self._discarded += len(data)
+            if self._discarded > MAX_DISCARDED:
+                raise BodyTooLarge
 
     def _skip_preamble(self) -> None:
         self._started = True

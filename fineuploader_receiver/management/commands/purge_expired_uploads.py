@@ -41,6 +41,7 @@ class Command(BaseCommand):
         purge.expired()
         purge.tidy()
         purge.tombstones()
+        purge.forget_owners()
         if options["unclaimed"]:
             purge.unclaimed()
         if options["orphans"]:
