@@ -105,7 +105,7 @@ class Refused(UploadError):
 
 
 class LoginRequired(Refused):
-    """Not final: after signing in again in another tab the same page may go on."""
+    """Not final: the page resumes once the person has signed in again and loaded it anew."""
 
     code = "login_required"
     message = "Please sign in first."

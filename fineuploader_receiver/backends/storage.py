@@ -10,16 +10,18 @@ import contextlib
 import datetime
 import io
 import logging
+import os
 import posixpath
 import re
 import secrets
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from django.conf import settings
 from django.core.files.base import File
-from django.core.files.storage import Storage
+from django.core.files.storage import FileSystemStorage, Storage
 
 from .base import NO_SPACE, Backend, BackendFailed, ChunkWriter, OutOfSpace, Staging, StagingLost, StoredChunk
 
@@ -39,12 +41,17 @@ _CHUNK_NAME = re.compile(r"\.[0-9a-f]{32}")
 class StorageBackend(Backend):
     """For any storage. A chunk that is being received is spooled locally and saved as one object when it is whole."""
 
+    @property
+    def durable(self) -> bool:  # type: ignore[override]
+        """A store elsewhere outlives this host; files that a storage keeps here are as durable as we make them."""
+        return self.durability == "chunk" or not isinstance(self.storage, FileSystemStorage)
+
     def begin(self) -> Staging:
         return Staging(PREFIX, secrets.token_hex(16))
 
     def open_chunk(self, staging: Staging, *, index: int, offset: int, token: str) -> ChunkWriter:
         name = posixpath.join(staging.root, staging.name, f"{index}.{token}")
-        return StorageChunkWriter(self.storage, name, self.staging_dir)
+        return StorageChunkWriter(self.storage, name, self.staging_dir, sync=self.durability == "chunk")
 
     def assemble(self, staging: Staging, chunks: Sequence[StoredChunk], *, name: str, size: int) -> str:
         with contextlib.closing(ChunkReader(self.storage, chunks)) as reader:
@@ -55,6 +62,8 @@ class StorageBackend(Backend):
         if kept is not None and kept != size:
             self.retract(actual)
             raise BackendFailed(f"The storage kept {kept} of {size} bytes.")
+        if self.durability != "none":
+            _asked(lambda: _sync(self.storage, actual))
         return actual
 
     def retract(self, name: str) -> None:
@@ -120,9 +129,10 @@ class StorageBackend(Backend):
 class StorageChunkWriter(ChunkWriter):
     """Spools a chunk and saves it as one object when it is whole: `Storage.save` pulls, and cannot be pushed into."""
 
-    def __init__(self, storage: Storage, name: str, spool_dir: str | None) -> None:
+    def __init__(self, storage: Storage, name: str, spool_dir: str | None, *, sync: bool) -> None:
         self.key = name
         self._storage = storage
+        self._sync = sync
         self._spool: IO[bytes] = tempfile.SpooledTemporaryFile(  # noqa: SIM115
             SPOOL_SIZE, dir=spool_dir or settings.FILE_UPLOAD_TEMP_DIR
         )
@@ -137,6 +147,8 @@ class StorageChunkWriter(ChunkWriter):
         self.key = _asked(self._save)
         self._saved = True
         self._spool.close()
+        if self._sync:
+            _asked(lambda: _sync(self._storage, self.key))
         return self.key
 
     def abort(self) -> None:
@@ -248,3 +260,18 @@ def _asked(call: Callable[[], T]) -> T:
     except Exception as error:
         full = isinstance(error, OSError) and error.errno in NO_SPACE
         raise (OutOfSpace if full else BackendFailed)(repr(error)) from error
+
+
+def _sync(storage: Storage, name: str) -> None:
+    """Bring a file that the storage keeps on this host, and the folders on its way, to the disk."""
+    if not isinstance(storage, FileSystemStorage):
+        return
+    path = Path(storage.path(name))
+    for place in (path, *path.parents):
+        fd = os.open(place, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        if place == Path(storage.location):
+            return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import os
 import random
 import tempfile
 from collections.abc import Callable, Sequence
@@ -12,7 +13,7 @@ from typing import IO, Any
 
 import pytest
 from django.core.files.base import ContentFile, File
-from django.core.files.storage import InMemoryStorage
+from django.core.files.storage import FileSystemStorage, InMemoryStorage
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -297,3 +298,39 @@ def test_reader_never_ends_before_the_file_does(now: bytes | None) -> None:
         storage.contents["1"] = now
     with pytest.raises(StagingLost):
         reader.read()
+
+
+def flushed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Record the names of what is flushed to the disk."""
+    names: list[str] = []
+    fsync = os.fsync
+
+    def record(fd: int) -> None:
+        names.append(Path(f"/proc/self/fd/{fd}").readlink().name)
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", record)
+    return names
+
+
+def test_files_of_a_local_storage_are_flushed_as_durability_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Chunks of a storage on this host were taken for safe from a power cut though nothing had flushed them."""
+    names = flushed(monkeypatch)
+    backend = StorageBackend(FileSystemStorage(tmp_path / "media"), durability="publish")
+    staging = backend.begin()
+    writer = backend.open_chunk(staging, index=0, offset=0, token="0" * 32)
+    writer.write(b"bytes")
+    chunk = StoredChunk(index=0, offset=0, size=5, key=writer.commit())
+    assert (backend.durable, names) == (False, [])
+    backend.assemble(staging, [chunk], name="deep/file", size=5)
+    assert names == ["file", "deep", "media"]
+
+    lasting = StorageBackend(FileSystemStorage(tmp_path / "media"), durability="chunk")
+    writer = lasting.open_chunk(staging, index=1, offset=5, token="1" * 32)
+    writer.write(b"more")
+    names.clear()
+    key = writer.commit()
+    assert lasting.durable
+    assert names == [Path(key).name, staging.name, ".fineuploader", "media"]
