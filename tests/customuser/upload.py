@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+from typing import Any
 
 import django
 
@@ -18,7 +19,7 @@ from flowtools import content, finisher, pattern, row, strict_client  # noqa: E4
 call_command("migrate", run_syncdb=True, verbosity=0)
 problems = io.StringIO()
 call_command("check", stdout=problems, stderr=problems)
-person = Person._default_manager.create(email="anna@example.com")
+person: Any = Person._default_manager.create(email="anna@example.com")
 client = strict_client()
 client.force_login(person)
 page = finisher(client, "")
