@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import mimetypes
+import posixpath
 
 from ..exceptions import TypeNotAllowed
 from ..receivers import Receiver
@@ -89,6 +90,27 @@ _INSIDE: dict[str, tuple[str, ...]] = {
     "application/xml": ("image/svg+xml", "text/xml"),
     "text/plain": ("text/", "application/json", "application/xml", "application/javascript", "application/x-sh"),
 }
+
+# Python's own table, and what it lacks: the system's differs from host to host.
+_BY_EXTENSION: dict[str, str] = {
+    **mimetypes.MimeTypes().types_map[False],
+    **mimetypes.MimeTypes().types_map[True],
+    ".docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    ".pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+    ".odt": "application/vnd.oasis.opendocument.text",
+    ".ods": "application/vnd.oasis.opendocument.spreadsheet",
+    ".odp": "application/vnd.oasis.opendocument.presentation",
+    ".epub": "application/epub+zip",
+    ".jar": "application/java-archive",
+    ".mkv": "video/x-matroska",
+    ".mka": "audio/x-matroska",
+    ".m4a": "audio/mp4",
+    ".m4v": "video/x-m4v",
+    ".oga": "audio/ogg",
+    ".ogg": "audio/ogg",
+    ".ogv": "video/ogg",
+}
 _ACTIVE = ("text/html", "image/svg+xml", "application/xhtml+xml")
 
 
@@ -99,7 +121,7 @@ def sniff(head: bytes, filename: str) -> str:
     something that a browser runs.
     """
     seen = _by_magic(head) or _by_markup(head) or (_text(head) and "text/plain") or ""
-    guess = mimetypes.guess_type(filename, strict=False)[0] or ""
+    guess = _BY_EXTENSION.get(posixpath.splitext(filename.strip().lower())[1], "")
     if guess in _ACTIVE and guess != seen and not (seen == "application/xml" and guess == "image/svg+xml"):
         guess = ""
     if seen and any(guess.startswith(kind) for kind in _INSIDE.get(seen, ())):
