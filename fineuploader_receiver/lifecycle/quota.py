@@ -30,12 +30,11 @@ def take_turn(receiver: Receiver, owner_key: str) -> None:
 
 def check(receiver: Receiver, upload: UploadSession, wanted: int) -> None:
     """Raise TooManyUploads or QuotaExceeded where reserving `wanted` bytes for this upload would pass a limit."""
-    others = rows().filter(
+    mine = rows().filter(
         receiver=receiver.alias, owner_key=upload.owner_key, state__in=(State.RECEIVING, State.ASSEMBLING)
     )
-    if upload.pk is not None:
-        others = others.exclude(pk=upload.pk)
-    sums = others.aggregate(uploads=Count("pk"), reserved=Sum("reserved_bytes"))
+    # A parallel chunk of the same upload may just have made its row: that one has reserved for both.
+    sums = mine.exclude(uuid=upload.uuid).aggregate(uploads=Count("pk"), reserved=Sum("reserved_bytes"))
     options = receiver.options
     if options.max_active_uploads is not None and sums["uploads"] >= options.max_active_uploads:
         raise TooManyUploads
