@@ -34,10 +34,7 @@ from .naming import check_extension
 from .notify import notify
 from .pages import check_unknown
 from .removal import drop, lapsed
-from .uploads import State, chunk_rows, find, rows, staging_of, was_lost
-
-CLAIM_LAPSE = datetime.timedelta(seconds=90)
-"""How long after its last sign of life a claimed chunk still counts as being received."""
+from .uploads import State, arriving, find, rows, staging_of, was_lost
 
 MAX_PARAMS_SIZE = 2**18
 
@@ -239,7 +236,7 @@ def _continue(
         drop(receiver, upload)
         return None
     if not geometry.same_totals(upload, message):
-        if upload.state != State.RECEIVING or message.index != 0 or _in_flight(upload, now):
+        if upload.state != State.RECEIVING or message.index != 0 or arriving(upload, now).exists():
             raise TotalsChanged
         # A picture that was scaled again, under its old uuid (protocol.md, section 1.11).
         drop(receiver, upload, tombstone=False)
@@ -258,7 +255,3 @@ def _touch(receiver: Receiver, upload: UploadSession, now: datetime.datetime) ->
     receiving = rows().filter(pk=upload.pk, state=State.RECEIVING)
     fields = {"updated_at": now, "expires_at": now + receiver.options.expire_after}
     return bool(in_transaction(database(), lambda: receiving.update(**fields)))
-
-
-def _in_flight(upload: UploadSession, now: datetime.datetime) -> bool:
-    return chunk_rows(upload).filter(stored=False, claimed_at__gt=now - CLAIM_LAPSE).exists()

@@ -6,9 +6,10 @@ report a file that is not there. But `reset` in a chunk's answer throws inside a
 
 * With the success request: accept; that request finds what is missing and resets, which works in every mode.
 * Without it: reset at once.
-* Unknown: go by what was seen. Chunks out of order, or two different indexes with `qqresume`, are signs of concurrency,
-  and the client wants a success request with that: accept. Otherwise a chunk of a vanished upload is reset, and an
-  upload that began with a resumed chunk is reset when its last chunk arrives and chunk 0 was never seen.
+* Unknown: go by what was seen. Chunks out of order or at the same time, or two different indexes with `qqresume`, are
+  signs of concurrency, and the client wants a success request with that: accept. Otherwise a chunk of a vanished upload
+  is reset, and an upload that began with a resumed chunk is reset when its last chunk arrives and chunk 0 was never
+  seen.
 """
 
 from __future__ import annotations
@@ -46,18 +47,16 @@ def check_unknown(receiver: Receiver, message: UploadMessage, tombstone: UploadT
         raise UploadLost
 
 
-def check_last(receiver: Receiver, upload: UploadSession, message: UploadMessage) -> None:
-    """Judge the arrival of the last index while others are missing. Raises UploadLost.
+def began_earlier(receiver: Receiver, upload: UploadSession, message: UploadMessage) -> bool:
+    """Judge the arrival of the last index while others are missing: whether the page sent those to a row that is gone.
 
-    An upload that began with a resumed chunk, or further on than any browser begins, began before this row did.
+    True where the upload began with a resumed chunk, or further on than any browser begins, and chunk 0 was never seen.
     """
-    began_earlier = upload.resumed_index is not None or upload.first_index >= PARALLEL_CHUNKS
-    if message.index != upload.total_chunks - 1 or upload.first_index == 0 or not began_earlier:
-        return
-    if may_break_on_reset(receiver, message, upload):
-        return
-    if not chunk_rows(upload).filter(index=0).exists():
-        raise UploadLost
+    if message.index != upload.total_chunks - 1 or upload.first_index == 0:
+        return False
+    if upload.resumed_index is None and upload.first_index < PARALLEL_CHUNKS:
+        return False
+    return not may_break_on_reset(receiver, message, upload) and not chunk_rows(upload).filter(index=0).exists()
 
 
 def may_break_on_reset(receiver: Receiver, message: UploadMessage, upload: UploadSession) -> bool:

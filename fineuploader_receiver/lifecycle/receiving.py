@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.db import DatabaseError, IntegrityError, transaction
-from django.db.models import Case, F, Q, Value, When
+from django.db.models import Case, Exists, F, Q, Value, When
 from django.db.models.functions import Greatest
 
 from ..backends.base import BackendFailed, ChunkWriter, OutOfSpace, StagingLost
@@ -41,10 +41,10 @@ from ..signals import chunk_received
 from .admission import Admission, admit, file_too_large
 from .completion import finish
 from .notify import notify
-from .pages import PARALLEL_CHUNKS, check_last, may_break_on_reset, sends_done
+from .pages import PARALLEL_CHUNKS, began_earlier, may_break_on_reset, sends_done
 from .removal import IDLE, drop
 from .sniffing import SNIFF_SIZE, check_type, sniff
-from .uploads import State, chunk_rows, has_all, reload, rows, staging_of
+from .uploads import State, arriving, chunk_rows, has_all, reload, rows, staging_of
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +52,8 @@ Content = Iterator["bytes | memoryview"]
 
 HEARTBEAT_SECONDS = 30.0
 CLAIM_ATTEMPTS = 20
+COMPANY_SECONDS = 1.0
+"""How far apart requests may arrive that were sent at the same moment."""
 SPACE_CHECK_BYTES = 64 * 2**20
 
 
@@ -141,12 +143,22 @@ def _look_at_whole(receiver: Receiver, caller: Caller, message: UploadMessage, u
         return Receipt(complete=False)
     if has_all(upload):
         return _finish(receiver, caller, message, upload)
-    try:
-        check_last(receiver, upload, message)
-    except UploadLost:
+    if began_earlier(receiver, upload, message) and not _goes_on(upload):
         drop(receiver, upload)
-        raise
+        raise UploadLost
     return Receipt(complete=False)
+
+
+def _goes_on(upload: UploadSession) -> bool:
+    """Whether other chunks of the upload show up: a page with concurrent chunks has sent its last few together."""
+    deadline = time.monotonic() + COMPANY_SECONDS
+    while (found := reload(upload)) is not None:
+        if found[0].out_of_order or arriving(*found).exists():
+            return True
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return False
 
 
 def _finish(receiver: Receiver, caller: Caller, message: UploadMessage, upload: UploadSession) -> Receipt:
@@ -343,12 +355,16 @@ class _Attempt:
         return fields
 
     def _is_out_of_order(self) -> Q:
-        """Signs of a page with concurrent chunks: one came before a lower one or skipped one, or two were resumed."""
+        """Signs of a page with concurrent chunks: one came before a lower one or skipped one, two were resumed, or
+        another is on its way at this moment."""
         message, resumed = self._message, self._upload.resumed_index
+        if message.index < self._upload.first_index:
+            return Q(pk=self._upload.pk)
         if message.resumed and resumed is not None and resumed != message.index:
             return Q(pk=self._upload.pk)
         skipped = Q(highest_index__gte=0, highest_index__lt=message.index - 1)
-        return Q(highest_index__gt=message.index) | skipped
+        others = arriving(self._upload, self._now).exclude(index=message.index)
+        return Q(highest_index__gt=message.index) | skipped | Q(Exists(others))
 
     def _outrun(self) -> bool:
         """Wait for what becomes of a chunk that somebody else took over or stored while we were at it.

@@ -16,6 +16,9 @@ from .boot import current_boot
 
 State = UploadSession.State
 
+CLAIM_LAPSE = datetime.timedelta(seconds=90)
+"""How long after its last sign of life a claimed chunk still counts as being received."""
+
 
 def rows() -> QuerySet[UploadSession]:
     return UploadSession.objects.using(database())
@@ -38,6 +41,11 @@ def _first(queryset: QuerySet[UploadSession]) -> tuple[UploadSession, datetime.d
     for upload in queryset.annotate(clock=DatabaseClock())[:1]:
         return upload, moment(upload.clock)
     return None
+
+
+def arriving(upload: UploadSession, now: datetime.datetime) -> QuerySet[UploadChunk]:
+    """The chunks whose bytes are on their way at this moment."""
+    return chunk_rows(upload).filter(stored=False, claimed_at__gt=now - CLAIM_LAPSE)
 
 
 def staging_of(upload: UploadSession) -> Staging:
