@@ -69,7 +69,7 @@ def load_options(alias: str) -> ReceiverOptions:
     if alias not in receivers:
         raise ImproperlyConfigured(f'{SETTING} has no receiver "{alias}".')
     raw = receivers[alias]
-    if not 0 < len(alias) <= 64:
+    if alias != str(alias) or not 0 < len(alias) <= 64:
         raise ImproperlyConfigured(f"{SETTING} has an alias that is not a string of 1 to 64 characters: {alias!r}.")
     if not isinstance(raw, Mapping):
         raise ImproperlyConfigured(f'{SETTING}["{alias}"] must be a dictionary of options.')
