@@ -21,7 +21,7 @@ class UploadError(Exception):
     """A refusal that the client can read.
 
     `code` is stable and for programs, `message` is for the person. `prevent_retry` tells the client not to try
-    again; `reset` tells it to start again at chunk 0 under the same uuid (protocol.md, sections 2.1 and 2.2).
+    again; `reset` tells it to start again at chunk 0 under the same uuid (docs/protocol.md, sections 2.1 and 2.2).
     The message may be replaced per instance; nothing else varies.
     """
 

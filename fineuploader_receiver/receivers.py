@@ -76,7 +76,7 @@ class Receiver:
         """
 
     def session_item(self, upload: UploadSession) -> dict[str, Any]:
-        """An entry of the client's initial file list; `uuid` and `name` are required (protocol.md, section 1.18)."""
+        """An entry of the client's initial list; `uuid` and `name` are required (docs/protocol.md, section 1.18)."""
         name = upload.filename or posixpath.basename(upload.file)
         return {"uuid": str(upload.uuid), "name": name, "size": upload.total_size}
 

@@ -1,7 +1,7 @@
 """The routes below the prefix of the include.
 
 Each route answers with and without a trailing slash, and with a doubled slash in front: the client glues "/" and the
-uuid to whatever endpoint the page gave it (protocol.md, section 1.17).
+uuid to whatever endpoint the page gave it (docs/protocol.md, section 1.17).
 """
 
 from __future__ import annotations

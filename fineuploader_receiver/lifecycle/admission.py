@@ -88,7 +88,7 @@ def check_limits(receiver: Receiver, message: UploadMessage) -> None:
 
 
 def begin_empty(receiver: Receiver, caller: Caller, message: DoneMessage) -> None:
-    """Make the upload of a 0-byte file of which only the success request was sent (protocol.md, section 4, item 1)."""
+    """Make the upload of a 0-byte file that is only a success request (docs/protocol.md, section 4, item 1)."""
     check_extension(receiver, message.filename)
     _begin(
         receiver,
@@ -238,7 +238,7 @@ def _continue(
     if not geometry.same_totals(upload, message):
         if upload.state != State.RECEIVING or message.index != 0 or arriving(upload, now).exists():
             raise TotalsChanged
-        # A picture that was scaled again, under its old uuid (protocol.md, section 1.11).
+        # A picture that was scaled again, under its old uuid (docs/protocol.md, section 1.11).
         drop(receiver, upload, tombstone=False)
         return None
     if upload.state == State.RECEIVING:

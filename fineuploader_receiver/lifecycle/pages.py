@@ -2,7 +2,7 @@
 
 A chunk of an upload that the server has lost must not simply be accepted: a page that sends no success request would
 report a file that is not there. But `reset` in a chunk's answer throws inside a page with concurrent chunks (clients
-5.5.1 to 5.16.2; protocol.md, section 2.2). So it depends on the page:
+5.5.1 to 5.16.2; docs/protocol.md, section 2.2). So it depends on the page:
 
 * With the success request: accept; that request finds what is missing and resets, which works in every mode.
 * Without it: reset at once.

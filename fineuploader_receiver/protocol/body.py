@@ -69,7 +69,7 @@ class Body:
     def drain(self) -> None:
         """Read on, within bounds, so that the client gets to read a refusal instead of a broken connection.
 
-        Chromium reports status 0 for an answer that arrives while it is still sending (protocol.md, section 2.4).
+        Chromium reports status 0 for an answer that arrives while it is still sending (docs/protocol.md, section 2.4).
         """
         if self.is_parsed:
             return

@@ -1,4 +1,4 @@
-"""The names of the wire (protocol.md, section 1.1)."""
+"""The names of the wire (docs/protocol.md, section 1.1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Custom parameters: from the client's three encodings to one nested dictionary (protocol.md, section 1.4)."""
+"""Custom parameters: from the client's three encodings to one nested dictionary (docs/protocol.md, section 1.4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From HTTP requests to messages: the only reader of the client's parameters (protocol.md, sections 0 and 1)."""
+"""From HTTP requests to messages: the only reader of the client's parameters (docs/protocol.md, sections 0 and 1)."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def delete_message(text: str) -> DeleteMessage:
 
 
 def is_from_frame(request: HttpRequest) -> bool:
-    """Whether this is an old browser's form upload, whose answer is read out of a frame (protocol.md, section 3.3)."""
+    """Whether this is an old browser's form upload, answered into a frame (docs/protocol.md, section 3.3)."""
     is_form = request.content_type == "multipart/form-data"
     return is_form and "text/html" in request.headers.get("Accept", "")
 

@@ -1,4 +1,4 @@
-"""From receipts and errors to HTTP answers (protocol.md, section 2). The one place where an answer is rendered.
+"""From receipts and errors to HTTP answers (docs/protocol.md, section 2). The one place where an answer is rendered.
 
 Every answer is a JSON object on one line, with a boolean `success`; `&`, `<` and `>` are escaped, so that a browser
 which shows the answer in a frame neither interprets nor alters it.
@@ -53,7 +53,7 @@ def answer(payload: Any, *, status: int = 200, content_type: str = PLAIN) -> Htt
 
 def frame_answer(request: HttpRequest, payload: dict[str, Any], *, status: int = 200) -> HttpResponse:
     """The answer to a form upload in a frame: readable text for the page's own origin, and for another origin HTML with
-    the script that posts it to the page (protocol.md, section 3.4). Never subject to X-Frame-Options."""
+    the script that posts it to the page (docs/protocol.md, section 3.4). Never subject to X-Frame-Options."""
     if _is_cross_origin(request):
         body = f'{dumps(payload)}<script src="{conditional_escape(_frame_script())}"></script>'
         response = _finish(HttpResponse(body, status=status, content_type=HTML))

@@ -1,4 +1,4 @@
-"""What the client makes of an answer: its own rules, however odd (protocol.md, section 2)."""
+"""What the client makes of an answer: its own rules, however odd (docs/protocol.md, section 2)."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class FakeUploader(RequestBuilder):
-    """Speaks the wire of Fine Uploader 5.16.2 with a traditional endpoint (protocol.md).
+    """Speaks the wire of Fine Uploader 5.16.2 with a traditional endpoint (docs/protocol.md).
 
     ``*_request`` methods build one request and send nothing. ``upload``, ``done``, ``delete``, ``session`` and
     ``upload_form`` send and judge. ``log`` keeps each request with its answer, in the order of sending. With

@@ -34,7 +34,7 @@ SAFE_TYPES = (URLENCODED, "multipart/form-data", "text/plain")
 
 
 class RequestBuilder:
-    """Builds the requests of one page from its options (protocol.md, section 1)."""
+    """Builds the requests of one page from its options (docs/protocol.md, section 1)."""
 
     def __init__(self, options: ClientOptions) -> None:
         self.options = options

@@ -53,7 +53,10 @@ def javascript(number: float) -> str:
 
 
 def schedule(size: int, part_size: float, total: int | None) -> list[Sent]:
-    """What the client computes (protocol.md, section 1.7). ``Blob.slice`` rounds half to even, and stops at the end."""
+    """What the client computes (docs/protocol.md, section 1.7).
+
+    ``Blob.slice`` rounds half to even, and stops at the end.
+    """
     count = math.ceil(size / part_size)
     chunks = []
     for index in range(count):
@@ -158,7 +161,7 @@ def test_nearly_all_sound_fractional_part_sizes_are_accepted() -> None:
 
 @pytest.mark.parametrize("index", [0, 1, 2])
 def test_part_size_of_ten_thirds(index: int) -> None:
-    """The case of protocol.md, section 1.7: parts of 3, 4 and 3 bytes."""
+    """The case of docs/protocol.md, section 1.7: parts of 3, 4 and 3 bytes."""
     message = schedule(10, 10 / 3, 10)[index].message()
     assert (message.offset, message.size) == [(0, 3), (3, 4), (7, 3)][index]
     check_chunk(message)
