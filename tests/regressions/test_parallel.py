@@ -13,7 +13,7 @@ from django.db import connection
 
 from fineuploader_receiver import lifecycle
 from fineuploader_receiver.exceptions import QuotaExceeded
-from fineuploader_receiver.lifecycle import admission, receiving
+from fineuploader_receiver.lifecycle import admission, receiving, uploads
 from fineuploader_receiver.models import UploadChunk, UploadSession
 from fineuploader_receiver.owners import Owner
 from fineuploader_receiver.protocol.messages import Receipt
@@ -104,7 +104,7 @@ def test_no_index_begins_with_the_state() -> None:
 def test_chunks_of_unknown_total_never_pass_the_quota(page: Page, options: Options, limit: int, fits: bool) -> None:
     """Guards against a reservation that grows with each chunk, each time from what had been seen before the others."""
     options(MAX_STAGED_BYTES=limit)
-    number, part = uuid.uuid4(), PART * 100
+    number, part = uuid.uuid4(), 1000
     all_admitted = Rendezvous(COUNT)
 
     def send(index: int) -> Receipt:
@@ -112,7 +112,7 @@ def test_chunks_of_unknown_total_never_pass_the_quota(page: Page, options: Optio
             all_admitted.wait(index)
             yield b"x" * part
 
-        place = {"offset": index * part, "size": part, "body_size": part, "chunk_size": float(part)}
+        place: dict[str, Any] = {"offset": index * part, "size": part, "body_size": part, "chunk_size": float(part)}
         message = page.chunk_message(number, index, total_size=None, total_chunks=COUNT, **place)
         try:
             return lifecycle.receive(page.receiver, page.caller, message, body())
@@ -177,7 +177,7 @@ def test_first_chunks_at_once_are_one_active_upload(
     options(MAX_ACTIVE_UPLOADS=1)
     number, count, data = uuid.uuid4(), 3, pattern(50 * PART)
     all_unknown = Rendezvous(count)
-    find, places = admission.find, threading.local()
+    find, places = uploads.find, threading.local()
 
     def find_together(receiver: Receiver, owner: Owner, wanted: uuid.UUID) -> Any:
         found = find(receiver, owner, wanted)
