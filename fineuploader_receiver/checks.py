@@ -107,7 +107,8 @@ def _check_opinions(receiver: Receiver) -> list[CheckMessage]:
         messages.append(Caution(problem, id="fineuploader_receiver.W011"))
     try:
         found = receiver.backend.check()
-    except (ImportError, ImproperlyConfigured):
+    except (ImportError, TypeError, ImproperlyConfigured):
+        # That is E003 or E004.
         found = []
     messages += [Caution(f"{where}: {problem}", id="fineuploader_receiver.W013") for problem in found]
     return messages
