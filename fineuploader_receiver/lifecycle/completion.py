@@ -91,6 +91,9 @@ def finish(receiver: Receiver, caller: Caller, upload: UploadSession) -> bool:
         current, now = found
         if current.state == State.COMPLETE:
             return True
+        if current.state == State.REMOVING and drop(receiver, current, only=lapsed(now)):
+            # Its process died in the middle of that.
+            continue
         if _take_lease(receiver, current, now):
             if _Completion(receiver, caller, current).run():
                 return True
