@@ -63,7 +63,7 @@ def complete(receiver: Receiver, caller: Caller, message: DoneMessage) -> Receip
     """Handle the success request: complete the upload, or repeat the answer of the completion that was.
 
     An upload with anything missing or bad is dropped, and UploadLost tells the client to start again; that is right in
-    every mode of the client (protocol.md, section 2.2).
+    every mode of the client (docs/protocol.md, section 2.2).
     """
     found = find(receiver, caller.owner, message.uuid)
     if found is None:
@@ -133,7 +133,7 @@ def _check_whole(receiver: Receiver, upload: UploadSession, message: DoneMessage
 
 
 def _take_last_word(receiver: Receiver, caller: Caller, upload: UploadSession, message: DoneMessage) -> None:
-    """Names and parameters can be edited during the upload; the last ones seen win (protocol.md, section 1.12).
+    """Names and parameters can be edited during the upload; the last ones seen win (docs/protocol.md, section 1.12).
 
     Also after the last chunk has completed the upload, but for a file that the site has taken.
     """
