@@ -206,7 +206,12 @@ def test_folder_that_nothing_can_be_staged_in(settings: Any, tmp_path: Path) -> 
 def test_checks_leave_nothing_behind(media_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[FileSystemBackend] = []
     check = FileSystemBackend.check
-    monkeypatch.setattr(FileSystemBackend, "check", lambda backend: asked.append(backend) or check(backend))
+
+    def watched(backend: FileSystemBackend) -> list[str]:
+        asked.append(backend)
+        return check(backend)
+
+    monkeypatch.setattr(FileSystemBackend, "check", watched)
     found(deploy=True)
     assert len(asked) == 1
     assert [path for path in media_root.rglob("*") if path.name != ".fineuploader"] == []

@@ -28,7 +28,7 @@ from fineuploader_receiver.exceptions import (
     UploadError,
     UploadLost,
 )
-from fineuploader_receiver.lifecycle import completion
+from fineuploader_receiver.lifecycle import completion, naming
 from fineuploader_receiver.models import UploadSession, UploadTombstone
 from fineuploader_receiver.protocol.messages import Receipt
 from fineuploader_receiver.signals import upload_completed
@@ -92,7 +92,11 @@ def finished(number: uuid.UUID) -> dict[str, bytes]:
     return {row(number).file: DATA}
 
 
-def around(monkeypatch: pytest.MonkeyPatch, *, before: Meanwhile = bool, after: Meanwhile = bool) -> list[str]:
+def nothing() -> None:
+    """Happen in the meantime, where a test has nothing else in mind."""
+
+
+def around(monkeypatch: pytest.MonkeyPatch, *, before: Meanwhile = nothing, after: Meanwhile = nothing) -> list[str]:
     """Let something happen before or after each assembling, and note the names that were assembled."""
     names: list[str] = []
 
@@ -289,7 +293,7 @@ def test_file_that_is_published_while_its_lease_is_taken_over_is_adopted(
         Staging(upload.staging_root, upload.staged_name), stored(upload), name="uploads/late/a.txt", size=25
     )
     lease(whole, seconds=-1, file=late)
-    final_name = completion.final_name
+    final_name = naming.final_name
 
     def meanwhile(*arguments: Any) -> str:
         monkeypatch.setattr(completion, "final_name", final_name)
@@ -479,7 +483,7 @@ def test_chunks_that_do_not_add_up_make_no_file(page: Page, number: uuid.UUID) -
 @pytest.mark.parametrize(
     "changes", [{"total_size": 24}, {"total_chunks": 2}, {"total_size": 0, "total_chunks": 0}], ids=str
 )
-def test_done_with_other_totals_resets(page: Page, whole: uuid.UUID, changes: dict[str, int]) -> None:
+def test_done_with_other_totals_resets(page: Page, whole: uuid.UUID, changes: dict[str, Any]) -> None:
     with pytest.raises(UploadLost):
         page.done(whole, **changes)
     assert (kept_bytes(), UploadSession.objects.count()) == ({}, 0)

@@ -93,10 +93,8 @@ def multipart(fields: Mapping[str, str], *files: tuple[str, str | None, str, byt
 def request(
     data: bytes, kind: str, query: Mapping[str, str] | None = None, *, method: str = "POST", **meta: str
 ) -> WSGIRequest:
-    environ = RequestFactory()._base_environ(
-        REQUEST_METHOD=method, PATH_INFO="/uploads/", QUERY_STRING=urlencode(query or {}), CONTENT_TYPE=kind
-    )
-    return WSGIRequest({**environ, "wsgi.input": io.BytesIO(data), "CONTENT_LENGTH": str(len(data)), **meta})
+    made = RequestFactory().generic(method, "/uploads/", QUERY_STRING=urlencode(query or {}), CONTENT_TYPE=kind)
+    return WSGIRequest({**made.environ, "wsgi.input": io.BytesIO(data), "CONTENT_LENGTH": str(len(data)), **meta})
 
 
 def read(made: HttpRequest, names: ParamNames = NAMES) -> IncomingUpload:

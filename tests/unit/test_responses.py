@@ -21,7 +21,7 @@ SCRIPT = '<script src="/static/fineuploader_receiver/iframe.xss.response.js"></s
 
 
 def request(**headers: str) -> HttpRequest:
-    return RequestFactory().post("/uploads/", **{f"HTTP_{key.upper()}": value for key, value in headers.items()})
+    return RequestFactory().post("/uploads/", headers=headers)
 
 
 @given(
