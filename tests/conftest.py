@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from unittest.mock import patch
 
+import hypothesis
 import pytest
 from django.contrib.auth import get_user_model
 from django.db import connection, transaction
@@ -23,6 +24,11 @@ ROOT = Path(__file__).resolve().parent.parent
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 
 MADE_BY_MIGRATING = {"django_migrations", "django_content_type", "auth_permission"}
+
+
+# How long an example may take says nothing about the code where two cores serve everybody.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
