@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
 @dataclass
 class Person:
-    """Opens pages, starts the client in them, and knows what the server keeps under the person's name."""
+    """Opens pages, starts the client in them, and knows what the server keeps under the person's name.
+
+    In the end the server must not have answered 5xx, but for ``tolerated`` statuses, and no page may have thrown, unless
+    it ``may_throw``.
+    """
 
     site: LiveSite
     context: BrowserContext
@@ -28,6 +32,7 @@ class Person:
     wire: Wire = field(default_factory=Wire)
     page_errors: list[str] = field(default_factory=list)
     tolerated: set[int] = field(default_factory=set)
+    may_throw: bool = False
     files_before: set[Path] = field(default_factory=set)
 
     def __post_init__(self) -> None:

@@ -72,13 +72,13 @@ def test_scaled_pictures_whose_original_is_never_sent_are_stored(person: Person)
 
 def test_scaled_picture_that_failed_is_scaled_again_and_starts_at_chunk_0(person: Person) -> None:
     """A manual retry makes new bytes under the old uuid."""
-    uploader = person.start("default", SCALED, CHUNKED, {"maxConnections": 1})
+    small = {"scaling": {"sizes": [{"name": "small", "maxSize": 20}], "sendOriginal": False}}
+    uploader = person.start("default", small, {"chunking": {"enabled": True, "partSize": 300}})
     person.wire.fail(chunk(1))
     uploader.add(picture())
     assert uploader.finish().failed == [0]
     uploader.call("retry", 0)
-    assert uploader.finish().failed == []
-    assert [upload["state"] for upload in person.uploads()] == ["complete"] * 3
-    small = next(upload for upload in person.uploads() if upload["filename"] == "picture (small).png")
-    assert small["uuid"] == uploader.uuid(0)
-    assert width(person, small) == 20
+    assert uploader.finish() == Outcome(succeeded=[0])
+    assert person.wire.indexes[:4] == [0, 1, 0, 1]
+    assert person.upload()["uuid"] == uploader.uuid()
+    assert width(person, person.upload()) == 20
