@@ -103,9 +103,9 @@ class Receiver:
 
     def backend_of(self, upload: UploadSession) -> Backend | None:
         """The backend that holds this upload's bytes, or None where its class or its storage is gone."""
-        if (upload.backend, upload.storage) == (self.backend_path, self.options.storage):
-            return self.backend
         try:
+            if (upload.backend, upload.storage) == (self.backend_path, self.options.storage):
+                return self.backend
             return self._load_backend(upload.backend, storages[upload.storage])
         except (ImportError, ImproperlyConfigured):
             return None

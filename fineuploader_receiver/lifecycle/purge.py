@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import functools
 import logging
 from collections.abc import Callable, Iterator
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from ..backends.base import BackendFailed
+from ..backends.base import Backend, BackendFailed, Staging
 from ..conf import configured
 from ..database import database_now, in_transaction
 from ..exceptions import StorageFailed
@@ -73,7 +74,7 @@ class Purge:
 
     def tidy(self) -> None:
         """Drop chunk rows and staged bytes that complete uploads have left behind."""
-        complete = self._mine(rows().filter(state=State.COMPLETE, staged_name__gt=""))
+        complete = self._mine(rows().filter(state=State.COMPLETE, staged_name__gt="").defer("params"))
         for upload in self._batches(complete):
             receiver = self._receiver(upload.receiver)
             if receiver is not None and (self.dry_run or self._tidy(receiver, upload)):
@@ -101,6 +102,8 @@ class Purge:
         using = database()
         theirs = UploadSession.objects.filter(receiver=OuterRef("receiver"), owner_key=OuterRef("owner_key"))
         idle = OwnerUsage.objects.using(using).filter(~Exists(theirs))
+        if self.aliases is not None:
+            idle = idle.filter(receiver__in=self.aliases)
         while keys := list(idle.values_list("pk", flat=True)[: self.batch_size]):
             doomed = OwnerUsage.objects.using(using).filter(pk__in=keys)
             in_transaction(using, doomed.delete)
@@ -108,21 +111,29 @@ class Purge:
     def orphans(self) -> None:
         """Remove staged bytes, over a day old and of our own naming pattern, that no upload has a row for."""
         before = database_now(database()) - ORPHAN_AGE
+        seen: set[Staging] = set()
         for alias in self._aliases(with_rows=False):
             receiver = self._receiver(alias)
-            if receiver is None:
+            if receiver is not None:
+                self._attempt(functools.partial(self._clear_orphans, receiver, before, seen))
+
+    def _clear_orphans(self, receiver: Receiver, before: datetime.datetime, seen: set[Staging]) -> bool:
+        backend = receiver.backend
+        for staging in list(backend.orphans(before=before)):
+            # Receivers may share a place, and a dry run would find everything there again.
+            if staging in seen or rows().filter(staged_name=staging.name).exists():
                 continue
-            for staging in list(receiver.backend.orphans(before=before)):
-                if rows().filter(staged_name=staging.name).exists():
-                    continue
-                if not self.dry_run:
-                    self._attempt(lambda: receiver.backend.discard(staging, (), published=False))  # noqa: B023
+            seen.add(staging)
+            if self.dry_run or self._attempt(functools.partial(backend.discard, staging, (), published=False)):
                 self.summary.orphans += 1
+        return True
 
     def _remove(self, due: Q, counter: str) -> None:
         for upload in self._batches(self._mine(rows().filter(due))):
             receiver = self._receiver(upload.receiver)
-            if receiver is None or receiver.backend_of(upload) is None:
+            if receiver is None:
+                continue
+            if receiver.backend_of(upload) is None:
                 self._skip(f"The storage or backend of upload {upload.uuid} is gone.")
                 continue
             if not self.dry_run and not self._expire(receiver, upload, due):
@@ -148,15 +159,19 @@ class Purge:
             return False
         if not self._attempt(lambda: backend.discard(staging_of(upload), stored_chunks(upload), published=True)):
             return False
+        if upload.leftover and not self._attempt(lambda: _retract(backend, upload.leftover)):
+            return False
         using = database()
         in_transaction(using, lambda: chunk_rows(upload).delete())
-        in_transaction(using, lambda: rows().filter(pk=upload.pk, state=State.COMPLETE).update(staged_name=""))
+        in_transaction(
+            using, lambda: rows().filter(pk=upload.pk, state=State.COMPLETE).update(staged_name="", leftover="")
+        )
         return True
 
     def _attempt(self, call: Callable[[], bool]) -> bool:
         try:
             return call()
-        except BackendFailed as error:
+        except (BackendFailed, ImportError, ImproperlyConfigured) as error:
             self._skip(str(error))
             return False
 
@@ -166,7 +181,7 @@ class Purge:
     def _batches(self, queryset: QuerySet[UploadSession]) -> Iterator[UploadSession]:
         """Walk a queryset by primary key, a batch at a time: constant memory, and no cursor stays open."""
         last, seen = 0, 0
-        while batch := list(queryset.defer("params").filter(pk__gt=last).order_by("pk")[: self.batch_size]):
+        while batch := list(queryset.filter(pk__gt=last).order_by("pk")[: self.batch_size]):
             yield from batch
             last = batch[-1].pk
             seen += len(batch)
@@ -191,3 +206,9 @@ class Purge:
         if problem not in self.summary.problems and len(self.summary.problems) < 100:
             logger.warning("The purge skips something: %s", problem)
             self.summary.problems.append(problem)
+
+
+def _retract(backend: Backend, name: str) -> bool:
+    """Delete what a completion that stood still, and was overtaken, may have published after all."""
+    backend.retract(name)
+    return True

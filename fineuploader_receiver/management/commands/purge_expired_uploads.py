@@ -51,11 +51,11 @@ class Command(BaseCommand):
             raise CommandError(f"{purge.summary.skipped} could not be handled: {'; '.join(purge.summary.problems)}")
 
     def _aliases(self, alias: str | None, *, unclaimed: bool) -> list[str] | None:
-        if alias is None:
-            if unclaimed and not any(_unclaimed_after(name) for name in configured()):
-                raise CommandError("--unclaimed needs UNCLAIMED_AFTER, which no receiver has.")
-            return None
         try:
+            if alias is None:
+                if unclaimed and not any(_unclaimed_after(name) for name in configured()):
+                    raise CommandError("--unclaimed needs UNCLAIMED_AFTER, which no receiver has.")
+                return None
             if unclaimed and not _unclaimed_after(alias):
                 raise CommandError(f'--unclaimed needs UNCLAIMED_AFTER, which the receiver "{alias}" does not have.')
             get_receiver(alias)
