@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from unittest.mock import patch
 
 import hypothesis
+import hypothesis
 import pytest
 from django.contrib.auth import get_user_model
 from django.db import connection, transaction
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+
+# How long an example takes says more about the machine's other work than about the code.
+hypothesis.settings.register_profile("suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("suite")
 
 MADE_BY_MIGRATING = {"django_migrations", "django_content_type", "auth_permission"}
 
