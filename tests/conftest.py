@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from unittest.mock import patch
 
 import hypothesis
-import hypothesis
 import pytest
 from django.contrib.auth import get_user_model
 from django.db import connection, transaction
@@ -29,11 +28,6 @@ hypothesis.settings.register_profile("suite", deadline=None, suppress_health_che
 hypothesis.settings.load_profile("suite")
 
 MADE_BY_MIGRATING = {"django_migrations", "django_content_type", "auth_permission"}
-
-
-# How long an example may take says nothing about the code where two cores serve everybody.
-hypothesis.settings.register_profile("patient", deadline=None)
-hypothesis.settings.load_profile("patient")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
