@@ -107,6 +107,10 @@ class FakeUploader(RequestBuilder):
             outcome = self._attempt(upload)
         return outcome
 
+    def send_chunk(self, upload: ClientUpload, index: int, resuming: bool = False) -> Outcome:
+        """Send one chunk, and keep no books of it."""
+        return self._sent_upload(self.chunk_request(upload, index, resuming=resuming))
+
     def upload_form(self, upload: ClientUpload) -> Outcome:
         return form_outcome(self.send(self.form_request(upload)))
 
@@ -126,7 +130,7 @@ class FakeUploader(RequestBuilder):
     def _attempt(self, upload: ClientUpload) -> Outcome:
         if not upload.chunked:
             return self._sent_upload(self.simple_request(upload))
-        last = self._send_chunks(upload)
+        last = self.send_chunks(upload)
         if not last.success:
             return last
         return self._finish(upload) if self.options.success_endpoint is not None else last
@@ -151,7 +155,7 @@ class FakeUploader(RequestBuilder):
             batch, upload.remaining = upload.remaining[:width], upload.remaining[width:]
             resuming = upload.resuming
             for index in reversed(batch):
-                in_flight[pool.submit(self._send_chunk, upload, index, resuming)] = index
+                in_flight[pool.submit(self.send_chunk, upload, index, resuming)] = index
             while in_flight:
                 answered = wait(in_flight, return_when=FIRST_COMPLETED).done
                 future = next(future for future in in_flight if future in answered)
@@ -162,7 +166,7 @@ class FakeUploader(RequestBuilder):
                 last = outcome if index == highest else last
                 if upload.remaining:
                     following = upload.remaining.pop(0)
-                    in_flight[pool.submit(self._send_chunk, upload, following, False)] = following
+                    in_flight[pool.submit(self.send_chunk, upload, following, False)] = following
         return last
 
     def _give_up(self, upload: ClientUpload, indexes: list[int], outcome: Outcome, *, alone: bool) -> Outcome:
@@ -180,9 +184,6 @@ class FakeUploader(RequestBuilder):
             hangs=hangs,
             response=outcome.response,
         )
-
-    def _send_chunk(self, upload: ClientUpload, index: int, resuming: bool) -> Outcome:
-        return self._sent_upload(self.chunk_request(upload, index, resuming=resuming))
 
     def _sent_upload(self, request: WireRequest) -> Outcome:
         strict = self.options.require_success_json
