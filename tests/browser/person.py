@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class Person:
     """Opens pages, starts the client in them, and knows what the server keeps under the person's name.
 
-    In the end the server must not have answered 5xx, but for ``tolerated`` statuses, and no page may have thrown, unless
+    In the end the server must not have answered 5xx, but for ``tolerated`` codes, and no page may have thrown, unless
     it ``may_throw``.
     """
 

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -60,6 +61,11 @@ class LiveSite:
     def forget(self, uuid: str) -> None:
         """Delete the upload's rows without telling the app."""
         fetch(f"{self.url}/control/forget", uuid=uuid)
+
+    def kill_a_worker(self) -> None:
+        """Kill one of the server's processes, with the requests that it is at; gunicorn starts another."""
+        with contextlib.suppress(OSError, HTTPException):
+            fetch(f"{self.url}/control/die")
 
     def stored_files(self) -> list[Path]:
         """Return every file below MEDIA_ROOT that holds at least one byte, staged ones included."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import signal
 from datetime import timedelta
 from io import StringIO
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 from django.apps import apps
 from django.contrib.auth import get_user_model, login, logout
 from django.core.management import call_command
+from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
@@ -73,8 +76,23 @@ def purge(request: HttpRequest) -> JsonResponse:
 @csrf_exempt
 def forget(request: HttpRequest) -> JsonResponse:
     """Delete every row about one upload, as a database restored from before it would have none."""
-    deleted = 0
-    for model in apps.get_app_config("fineuploader_receiver").get_models():
-        if any(field.name == "uuid" for field in model._meta.get_fields()):
-            deleted += model._default_manager.filter(uuid=request.POST["uuid"]).delete()[0]
-    return JsonResponse({"deleted": deleted})
+    while True:
+        try:
+            return JsonResponse({"deleted": forget_once(request.POST["uuid"])})
+        except IntegrityError:
+            continue  # a chunk arrived in between
+
+
+@csrf_exempt
+def die(request: HttpRequest) -> HttpResponse:
+    """Kill the process that serves this request, and whatever else its threads are at. Nothing is answered."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    return HttpResponse()
+
+
+@transaction.atomic
+def forget_once(uuid: str) -> int:
+    """Delete the rows of every model that knows uploads by their uuid, and what hangs on them."""
+    models = apps.get_app_config("fineuploader_receiver").get_models()
+    known = [model for model in models if any(field.name == "uuid" for field in model._meta.get_fields())]
+    return sum(model._default_manager.filter(uuid=uuid).delete()[0] for model in known)

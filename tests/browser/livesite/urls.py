@@ -27,4 +27,5 @@ urlpatterns = [
     path("control/uploads", control.uploads),
     path("control/purge", control.purge),
     path("control/forget", control.forget),
+    path("control/die", control.die),
 ]
