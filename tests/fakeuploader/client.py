@@ -130,7 +130,7 @@ class FakeUploader(RequestBuilder):
     def _attempt(self, upload: ClientUpload) -> Outcome:
         if not upload.chunked:
             return self._sent_upload(self.simple_request(upload))
-        last = self.send_chunks(upload)
+        last = self._send_chunks(upload)
         if not last.success:
             return last
         return self._finish(upload) if self.options.success_endpoint is not None else last
