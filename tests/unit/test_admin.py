@@ -53,7 +53,7 @@ def test_list_is_filtered_by_state(admin_client: Client, uploads: list[uuid.UUID
 
 
 def test_list_is_filtered_by_receiver_and_walked_by_date(admin_client: Client, uploads: list[uuid.UUID]) -> None:
-    year = timezone.now().year
+    year = str(timezone.now().year)
     found = admin_client.get(LIST, {"receiver": "default", "created_at__year": year}).content.decode()
     assert "whole.txt" in found
     assert "whole.txt" not in admin_client.get(LIST, {"receiver": "videos"}).content.decode()

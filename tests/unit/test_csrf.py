@@ -46,7 +46,7 @@ def passes(made: HttpRequest, form: QueryDict | None = None) -> bool:
     ],
 )
 def test_token_in_the_header_or_for_a_post_in_the_form(
-    method: str, meta: dict[str, str], form: str | None, expected: bool
+    method: str, meta: dict[str, Any], form: str | None, expected: bool
 ) -> None:
     assert passes(request(method, **meta), None if form is None else QueryDict(form)) is expected
 
@@ -64,7 +64,7 @@ def test_token_in_the_header_or_for_a_post_in_the_form(
     ],
 )
 def test_request_that_carries_nothing_to_abuse_needs_an_origin_only(
-    settings: Any, meta: dict[str, str], expected: bool
+    settings: Any, meta: dict[str, Any], expected: bool
 ) -> None:
     settings.CSRF_TRUSTED_ORIGINS = ["https://app.example.com"]
     assert passes(request(cookie=False, **meta), QueryDict()) is expected

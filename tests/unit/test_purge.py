@@ -22,6 +22,7 @@ from django.utils import timezone
 from fineuploader_receiver.backends.base import BackendFailed
 from fineuploader_receiver.backends.filesystem import FileSystemBackend
 from fineuploader_receiver.lifecycle import purge as purging
+from fineuploader_receiver.lifecycle import removal
 from fineuploader_receiver.lifecycle.uploads import staging_of
 from fineuploader_receiver.models import OwnerUsage, UploadChunk, UploadSession, UploadTombstone
 from fineuploader_receiver.signals import upload_expired
@@ -133,11 +134,10 @@ def test_upload_that_goes_on_at_the_last_moment_is_not_purged(
     page: Page, partial: uuid.UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The row must still be due at the moment it is claimed, and not only when it was looked for."""
-    remove = purging.remove
 
     def late(*arguments: Any, **options: Any) -> bool:
         change(partial, expires_at=ago(-DAY))
-        return remove(*arguments, **options)
+        return removal.remove(*arguments, **options)
 
     monkeypatch.setattr(purging, "remove", late)
     assert purge() == NOTHING
@@ -210,11 +210,10 @@ def test_file_that_is_claimed_at_the_last_moment_stays(
     finished: uuid.UUID, options: Options, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options(UNCLAIMED_AFTER=30 * DAY)
-    remove = purging.remove
 
     def late(receiver: Any, upload: UploadSession, **options: Any) -> bool:
         assert row(finished).claim()
-        return remove(receiver, upload, **options)
+        return removal.remove(receiver, upload, **options)
 
     monkeypatch.setattr(purging, "remove", late)
     assert purge("--unclaimed")["unclaimed"] == 0
