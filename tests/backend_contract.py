@@ -208,6 +208,25 @@ class BackendContract:
         name = backend.assemble(staging, [chunk], name=fresh_name(), size=9)
         assert content(backend, name) == b"attempt 3"
 
+    def test_attempt_that_died_is_forgotten_by_the_one_that_takes_over(
+        self, backend: Backend, staging: Staging, storage: Storage
+    ) -> None:
+        """Its bytes are kept, no row will ever name them, and the storage may be one that cannot list."""
+        before = self.names(storage)
+        place = backend.begin()
+        dead = backend.open_chunk(place, index=1, offset=17, token=token())
+        key = dead.key
+        dead.write(PIECES[1])
+        dead.commit()
+        chunks = put_pieces(backend, place, (0, 2, 3, 1))
+        backend.forget(place, key)
+        backend.forget(place, key)
+        name = backend.assemble(place, chunks, name=fresh_name(), size=len(WHOLE))
+        assert content(backend, name) == WHOLE
+        backend.retract(name)
+        assert backend.discard(place, chunks, published=False) is True
+        assert self.names(storage) == before
+
     def test_writer_that_opens_while_the_file_is_complete_cannot_change_it(
         self, backend: Backend, staging: Staging
     ) -> None:

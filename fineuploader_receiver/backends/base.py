@@ -3,7 +3,8 @@
 The lifecycle decides *whether* something happens, by rows; a backend makes it happen, and knows no rows. Duties:
 
 * The lifecycle opens a writer before it claims the chunk's row, writes only after the claim succeeded, and marks the
-  row stored only after `commit` returned. It calls `abort` where either fails, also after `commit`.
+  row stored only after `commit` returned. It calls `abort` where either fails, also after `commit`, and `forget` for
+  an attempt whose claim it took over.
 * It calls `assemble` only when every chunk is stored, possibly several times and from several processes at once, each
   time with a name that only this attempt uses; the loser calls `retract` with its own name.
 * It calls `discard` after the row says COMPLETE, or when the upload is to vanish.
@@ -112,6 +113,13 @@ class Backend(abc.ABC):
         After publishing (`published`), a backend whose file may share its bytes with the staging refuses, with False,
         while a writer that could still change them is alive. Raises BackendFailed.
         """
+
+    def forget(self, staging: Staging, key: str) -> None:
+        """Delete the bytes of an overtaken attempt, whose process may be dead, where `discard` would not find them.
+
+        Never raises. `key` is what the attempt's writer said when it was opened.
+        """
+        return
 
     @abc.abstractmethod
     def orphans(self, *, before: datetime.datetime) -> Iterator[Staging]:

@@ -68,16 +68,22 @@ class StorageBackend(Backend):
 
     def retract(self, name: str) -> None:
         _asked(lambda: self.storage.delete(name))
+        folder = posixpath.dirname(name)
+        if _FOLDER_NAME.match(posixpath.basename(folder)):
+            self._remove_folder(folder)
 
     def discard(self, staging: Staging, chunks: Sequence[StoredChunk], *, published: bool) -> bool:
         folder = posixpath.join(staging.root, staging.name)
         keys = {chunk.key for chunk in chunks} | {posixpath.join(folder, name) for name in self._names(folder)}
         for key in keys:
             _asked(lambda key=key: self.storage.delete(key))  # type: ignore[misc]
-        with contextlib.suppress(Exception):
-            # Where folders exist they are left empty; elsewhere there is nothing of that name.
-            self.storage.delete(folder)
+        self._remove_folder(folder)
         return True
+
+    def forget(self, staging: Staging, key: str) -> None:
+        # Needed where the storage cannot list; elsewhere `discard` finds it anyway.
+        if key:
+            _delete_quietly(self.storage, key)
 
     def orphans(self, *, before: datetime.datetime) -> Iterator[Staging]:
         folders, _ = self._list(PREFIX)
@@ -95,6 +101,11 @@ class StorageBackend(Backend):
         except Exception as error:
             return [f"The storage did not save, open and delete an object: {error!r}."]
         return [] if same else ["The storage returned other bytes than it was given."]
+
+    def _remove_folder(self, folder: str) -> None:
+        """Where folders exist ours are left empty; elsewhere there is nothing of that name."""
+        with contextlib.suppress(Exception):
+            self.storage.delete(folder)
 
     def _names(self, folder: str) -> list[str]:
         """Names of our own making in an upload's folder, where the storage can list."""
@@ -156,10 +167,7 @@ class StorageChunkWriter(ChunkWriter):
             # On a full disk closing fails to write what is still buffered.
             self._spool.close()
         if self._saved:
-            try:
-                self._storage.delete(self.key)
-            except Exception:
-                logger.warning("A staged object could not be deleted; the purge will find it.", exc_info=True)
+            _delete_quietly(self._storage, self.key)
 
     def _save(self) -> str:
         self._spool.seek(0)
@@ -249,6 +257,13 @@ class ChunkReader(io.RawIOBase):
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+def _delete_quietly(storage: Storage, name: str) -> None:
+    try:
+        storage.delete(name)
+    except Exception:
+        logger.warning("A staged object could not be deleted; the purge will find it.", exc_info=True)
 
 
 def _asked(call: Callable[[], T]) -> T:

@@ -32,9 +32,12 @@ from . import geometry, quota
 from .boot import current_boot
 from .naming import check_extension
 from .notify import notify
-from .pages import check_unknown
-from .removal import drop, lapsed
+from .pages import check_lost, check_unknown
+from .removal import IDLE, drop, lapsed
 from .uploads import State, arriving, find, rows, staging_of, was_lost
+
+MAX_SIZE = 2**53
+"""Larger files cannot be spoken of: the client's numbers end here."""
 
 MAX_PARAMS_SIZE = 2**18
 
@@ -83,6 +86,8 @@ def check_limits(receiver: Receiver, message: UploadMessage) -> None:
             raise ChunkTooLarge
     if message.total_chunks > options.max_chunks:
         raise TooManyChunks
+    if _upper_bound(message) > MAX_SIZE:
+        raise FileTooLarge
     check_extension(receiver, message.filename)
     geometry.check_chunk(message)
 
@@ -233,19 +238,31 @@ def _continue(
             time.sleep(0.05)
         return None
     if upload.state == State.RECEIVING and was_lost(receiver, upload):
-        drop(receiver, upload)
+        give_up_lost(receiver, upload, message)
         return None
     if not geometry.same_totals(upload, message):
         if upload.state != State.RECEIVING or message.index != 0 or arriving(upload, now).exists():
             raise TotalsChanged
         # A picture that was scaled again, under its old uuid (docs/protocol.md, section 1.11).
-        drop(receiver, upload, tombstone=False)
+        _make_way(receiver, upload, tombstone=False)
         return None
     if upload.state == State.RECEIVING:
         _check_space(receiver, upload)
         if not _touch(receiver, upload, now):
             return None
     return Admission(upload, now, created=False)
+
+
+def give_up_lost(receiver: Receiver, upload: UploadSession, message: UploadMessage) -> None:
+    """Remove an upload whose bytes are gone. Returns where a new one may begin; else raises UploadLost or Busy."""
+    _make_way(receiver, upload)
+    check_lost(receiver, upload, message)
+
+
+def _make_way(receiver: Receiver, upload: UploadSession, *, tombstone: bool = True) -> None:
+    """Remove an upload, or see that somebody else has moved it on. Raises Busy where it can do neither."""
+    if not drop(receiver, upload, tombstone=tombstone) and rows().filter(IDLE, pk=upload.pk).exists():
+        raise Busy
 
 
 def _touch(receiver: Receiver, upload: UploadSession, now: datetime.datetime) -> bool:

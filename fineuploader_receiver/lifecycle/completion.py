@@ -20,7 +20,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import OperationalError, connections
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.db.transaction import TransactionManagementError
 
 from ..backends.base import Backend, BackendFailed, OutOfSpace, StagingLost
@@ -48,7 +48,7 @@ from .naming import check_extension, final_name
 from .pages import recall
 from .removal import FINISHED, IDLE, drop, lapsed
 from .sniffing import SNIFF_SIZE, check_type, sniff
-from .uploads import State, all_stored, find, reload, rows, staging_of, stored_chunks, was_lost
+from .uploads import State, all_stored, find, merge_params, reload, rows, staging_of, stored_chunks, was_lost
 
 logger = logging.getLogger(__name__)
 
@@ -142,15 +142,23 @@ def _take_last_word(receiver: Receiver, caller: Caller, upload: UploadSession, m
     upload.params = {**upload.params, **message.params}
     if not receiver.has_permission(caller.request, "complete", upload):
         raise Forbidden
-    fields = {name: getattr(upload, name) for name, value in before.items() if getattr(upload, name) != value}
-    if not fields:
+    if before == {"filename": upload.filename, "params": upload.params}:
         return
     check_params(upload.params)
     # The name of an unfinished upload is checked when it is completed.
-    if not in_transaction(database(), lambda: rows().filter(IDLE, pk=upload.pk).update(**fields)):
+    if not _save_last_word(rows().filter(IDLE, pk=upload.pk), upload, message):
         check_extension(receiver, upload.filename)
-        finished = rows().filter(FINISHED, pk=upload.pk, claimed_at=None)
-        in_transaction(database(), lambda: finished.update(**fields))
+        _save_last_word(rows().filter(FINISHED, pk=upload.pk, claimed_at=None), upload, message)
+
+
+def _save_last_word(mine: QuerySet[UploadSession], upload: UploadSession, message: DoneMessage) -> bool:
+    def save() -> bool:
+        if not mine.update(filename=upload.filename):
+            return False
+        merge_params(upload, message.params)
+        return True
+
+    return in_transaction(database(), save)
 
 
 def _how_it_ended(receiver: Receiver, upload: UploadSession) -> UploadError:
@@ -194,7 +202,7 @@ def _check_staged(receiver: Receiver, upload: UploadSession, free: Q) -> None:
         raise Busy
     backend = receiver.backend_of(upload)
     if upload.leftover and backend is not None:
-        # Two attempts died. The first one's lease is long gone, so nothing can come to rest on its name any more.
+        # Two attempts died or stand still; only the last one's name can be kept for later.
         try:
             backend.retract(upload.leftover)
         except BackendFailed as error:
@@ -213,17 +221,7 @@ class _Completion:
     def run(self) -> bool:
         """True when the upload is COMPLETE by our hand, False when the lease was lost; it is free when this raises."""
         try:
-            with _renewed(self._held):
-                backend = self._receiver.backend_of(self._upload)
-                if backend is None:
-                    raise StagingLost("The backend is gone.")
-                if not self._publish(backend):
-                    return False
-                kind, digest = self._examine()
-                if not self._commit(kind, digest):
-                    return False
-            self._clear_staging(backend)
-            return True
+            return self._complete()
         except StagingLost as error:
             logger.warning("Staged bytes of upload %s are gone: %s", self._upload.uuid, error)
             if not drop(self._receiver, self._upload, only=self._mine):
@@ -231,7 +229,8 @@ class _Completion:
                 return False
             raise UploadLost from error
         except WrongKind as error:
-            drop(self._receiver, self._upload, only=self._mine, refusal=error)
+            if not drop(self._receiver, self._upload, only=self._mine, refusal=error):
+                self._release()
             raise
         except OutOfSpace as error:
             self._release()
@@ -243,6 +242,19 @@ class _Completion:
         except BaseException:
             self._release()
             raise
+
+    def _complete(self) -> bool:
+        backend = self._receiver.backend_of(self._upload)
+        if backend is None:
+            raise StagingLost("The backend is gone.")
+        with _renewed(self._held):
+            if not self._publish(backend):
+                return False
+            kind, digest = self._examine()
+            if not self._commit(kind, digest):
+                return False
+        self._clear_staging(backend)
+        return True
 
     def _held(self) -> Any:
         return rows().filter(self._mine, pk=self._upload.pk)
@@ -264,7 +276,7 @@ class _Completion:
             with contextlib.suppress(BackendFailed):
                 backend.retract(name)
             raise
-        fields = {"file": name, "published": True, "leftover": "", "total_size": size}
+        fields = {"file": name, "published": True, "total_size": size}
         if not in_transaction(database(), lambda: self._held().update(**fields)):
             backend.retract(name)
             return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ..exceptions import Forbidden, NotFound
@@ -16,6 +16,7 @@ from .uploads import State, chunk_rows, find, rows
 logger = logging.getLogger(__name__)
 
 MAX_LISTED = 1000
+BATCH = 50
 
 
 def status(receiver: Receiver, caller: Caller, number: uuid.UUID) -> dict[str, Any]:
@@ -49,19 +50,24 @@ def list_uploads(receiver: Receiver, caller: Caller) -> list[dict[str, Any]]:
     """
     if not receiver.has_permission(caller.request, "list", None):
         raise Forbidden
-    uploads = (
-        rows()
-        .defer("params")
-        .filter(receiver=receiver.alias, owner_key=caller.owner.key, state=State.COMPLETE, claimed_at=None)
-    )
-    items = []
-    for upload in uploads.order_by("-completed_at", "-pk")[:MAX_LISTED]:
-        item = receiver.session_item(upload)
-        if item.get("uuid") and item.get("name"):
-            items.append(item)
-        else:
-            logger.warning("Upload %s is left out of the initial list: its item has no uuid or no name.", upload.uuid)
-    return items
+    finished = rows().filter(receiver=receiver.alias, owner_key=caller.owner.key, state=State.COMPLETE, claimed_at=None)
+    keys = list(finished.order_by("-completed_at", "-pk").values_list("pk", flat=True)[:MAX_LISTED])
+    return [item for upload in _loaded(keys) if (item := _item(receiver, upload)) is not None]
+
+
+def _loaded(keys: list[int]) -> Iterator[UploadSession]:
+    """The rows of some keys, in that order, a few at a time: their parameters can be large."""
+    for start in range(0, len(keys), BATCH):
+        found = rows().in_bulk(keys[start : start + BATCH])
+        yield from (found[key] for key in keys[start : start + BATCH] if key in found)
+
+
+def _item(receiver: Receiver, upload: UploadSession) -> dict[str, Any] | None:
+    item = receiver.session_item(upload)
+    if item.get("uuid") and item.get("name"):
+        return item
+    logger.warning("Upload %s is left out of the initial list: its item has no uuid or no name.", upload.uuid)
+    return None
 
 
 def _ranges(upload: UploadSession) -> list[list[int]]:

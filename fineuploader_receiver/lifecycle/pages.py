@@ -61,7 +61,18 @@ def began_earlier(receiver: Receiver, upload: UploadSession, message: UploadMess
 
 def may_break_on_reset(receiver: Receiver, message: UploadMessage, upload: UploadSession) -> bool:
     """Whether `reset` in a chunk's answer is wrong for this page: its success request will bring it the news."""
-    return sends_done(receiver, message, upload.done_request) is True or upload.out_of_order
+    done = sends_done(receiver, message, upload.done_request)
+    return upload.out_of_order if done is None else done
+
+
+def check_lost(receiver: Receiver, upload: UploadSession, message: UploadMessage) -> None:
+    """Judge a chunk whose upload has just turned out to be lost with chunks in it.
+
+    Raises UploadLost on a page that sends no success request: nothing else would tell it, not even at index 0.
+    """
+    done = sends_done(receiver, message, upload.done_request)
+    if done is False and message.chunked and upload.received_chunks > 0:
+        raise UploadLost
 
 
 def recall(tombstone: UploadTombstone) -> UploadError:

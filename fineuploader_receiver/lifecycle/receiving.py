@@ -38,13 +38,13 @@ from ..owners import Caller
 from ..protocol.messages import Receipt, UploadMessage
 from ..receivers import Receiver
 from ..signals import chunk_received
-from .admission import Admission, admit, file_too_large
+from .admission import Admission, admit, file_too_large, give_up_lost
 from .completion import finish
 from .notify import notify
 from .pages import PARALLEL_CHUNKS, began_earlier, may_break_on_reset, sends_done
 from .removal import IDLE, drop
 from .sniffing import SNIFF_SIZE, check_type, sniff
-from .uploads import State, arriving, chunk_rows, has_all, reload, rows, staging_of
+from .uploads import State, arriving, chunk_rows, has_all, merge_params, reload, rows, staging_of
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ def receive(receiver: Receiver, caller: Caller, message: UploadMessage, content:
         try:
             stored = attempt.run(measured)
         except _BytesLost:
-            drop(receiver, admission.upload)
+            give_up_lost(receiver, admission.upload, message)
             continue
         except _RowGone:
             continue
@@ -220,6 +220,7 @@ class _Attempt:
         backend = self._receiver.backend_of(self._upload)
         if backend is None:
             raise _BytesLost
+        self._backend = backend
         try:
             return backend.open_chunk(
                 staging_of(self._upload), index=self._message.index, offset=self._message.offset, token=self._token
@@ -250,7 +251,9 @@ class _Attempt:
             except IntegrityError:
                 # There is such a row, or the upload's own is gone.
                 pass
+            overtaken = row.filter(stored=False).values_list("key", flat=True).first()
             if in_transaction(database(), lambda: row.filter(stored=False).update(**values)):
+                self._backend.forget(staging_of(self._upload), overtaken or "")
                 return True
             if row.filter(stored=True).exists():
                 return False
@@ -318,12 +321,16 @@ class _Attempt:
                 return False
             mine = chunk_rows(self._upload).filter(index=self._message.index, token=self._token, stored=False)
             if mine.update(stored=True, size=self._size, key=key):
-                self._upload.received_bytes += self._size
+                if {**self._upload.params, **self._message.params} != self._upload.params:
+                    merge_params(self._upload, self._message.params)
                 return True
             transaction.set_rollback(True, using=database())
             return False
 
-        return in_transaction(database(), commit)
+        if not in_transaction(database(), commit):
+            return False
+        self._upload.received_bytes += self._size
+        return True
 
     def _upload_fields(self) -> dict[str, Any]:
         message, upload = self._message, self._upload
@@ -341,8 +348,6 @@ class _Attempt:
         }
         if message.filename and message.filename[:1024] != upload.filename:
             fields["filename"] = message.filename[:1024]
-        if params := {**upload.params, **message.params}:
-            fields |= {} if params == upload.params else {"params": params}
         if message.done_request is not None and upload.done_request is None:
             fields["done_request"] = message.done_request
         if message.resumed and upload.resumed_index is None:
@@ -379,8 +384,12 @@ class _Attempt:
                 raise Busy
             if found[0].state in (State.ASSEMBLING, State.COMPLETE):
                 return False
-            if chunk_rows(self._upload).filter(index=self._message.index, stored=True).exists():
+            stored = chunk_rows(self._upload).filter(index=self._message.index).values_list("stored", flat=True).first()
+            if stored:
                 return False
+            if stored is None:
+                # Whoever took over has given up as well.
+                raise Busy
             time.sleep(0.1)
         raise Busy
 

@@ -127,6 +127,9 @@ def _erase(receiver: Receiver, upload: UploadSession, *, tombstone: bool, refusa
     now = database_now(database())
 
     def erase_rows() -> None:
+        if not rows().filter(pk=upload.pk, state=State.REMOVING).update(lease_until=None):
+            # Somebody else has ended this removal while we stood still; a new upload may bear the uuid by now.
+            return
         chunk_rows(upload).delete()
         if tombstone:
             _bury(receiver, upload, now, refusal)

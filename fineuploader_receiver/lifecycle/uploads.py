@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import uuid
+from typing import Any
 
 from django.db.models import F, QuerySet
 
@@ -65,8 +66,23 @@ def staged_chunks(upload: UploadSession) -> list[StoredChunk]:
 
 
 def was_lost(receiver: Receiver, upload: UploadSession) -> bool:
-    """Whether the staged bytes are out of reach, or were acknowledged without fsync before this machine last booted."""
-    return receiver.backend_of(upload) is None or upload.boot_id not in ("", current_boot())
+    """Whether the bytes are out of reach, or were acknowledged without fsync before this machine last booted.
+
+    A file that was published before that is flushed, and the staged bytes are not needed any more.
+    """
+    rebooted = upload.boot_id not in ("", current_boot())
+    return receiver.backend_of(upload) is None or (rebooted and not upload.published)
+
+
+def merge_params(upload: UploadSession, params: dict[str, Any]) -> None:
+    """Add parameters to an upload's row, the last request winning per key.
+
+    Inside a transaction that has written to the row: then no parallel request's parameters are lost.
+    """
+    current = rows().filter(pk=upload.pk).values_list("params", flat=True).get()
+    merged = {**current, **params}
+    if merged != current:
+        rows().filter(pk=upload.pk).update(params=merged)
 
 
 def has_all(upload: UploadSession) -> bool:

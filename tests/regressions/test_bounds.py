@@ -7,6 +7,7 @@ import hashlib
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -20,7 +21,7 @@ from django.test.utils import CaptureQueriesContext
 from fakeuploader import ClientUpload, DjangoTransport, FakeUploader, WireRequest
 from fineuploader_receiver import lifecycle, views
 from fineuploader_receiver.backends.filesystem import FileSystemBackend
-from fineuploader_receiver.lifecycle import admission, receiving, uploads
+from fineuploader_receiver.lifecycle import admission, listing, receiving, uploads
 from fineuploader_receiver.models import UploadSession
 from fineuploader_receiver.protocol.messages import Receipt
 from fineuploader_receiver.receivers import Receiver
@@ -89,18 +90,16 @@ def test_params_at_the_limit_are_taken_and_one_past_it_are_refused(client: Clien
     assert (UploadSession.objects.count(), len(kept_bytes())) == ((1, 1) if fits else (0, 0))
 
 
-def test_initial_list_leaves_the_params_in_the_database(client: Client) -> None:
-    """Guards against a list of a thousand files that loads all their parameters."""
+def test_initial_list_loads_the_params_of_a_few_files_at_a_time(client: Client) -> None:
+    """Guards against a list of a thousand files that holds all their parameters in memory at once."""
     page = uploader(client)
-    upload = page.add(b"abc", params={"album": "open"})
-    assert page.upload(upload).success
-    with CaptureQueriesContext(
-        connection,
-    ) as queries:
-        assert [item["uuid"] for item in client.get("/uploads/session").json()] == [upload.uuid]
+    uploads = [page.add(b"abc", params={"album": "open"}) for _ in range(3)]
+    assert all(page.upload(upload).success for upload in uploads)
+    with patch.object(listing, "BATCH", 2), CaptureQueriesContext(connection) as queries:
+        listed = [item["uuid"] for item in client.get("/uploads/session").json()]
+    assert listed == [upload.uuid for upload in reversed(uploads)]
     mine = [query["sql"] for query in queries if "fineuploader_receiver_uploadsession" in query["sql"]]
-    assert len(mine) == 1
-    assert "params" not in mine[0]
+    assert ["params" in sql for sql in mine] == [False, True, True]
 
 
 # Bodies.
