@@ -55,7 +55,7 @@ def test_longest_key_of_a_user_fits() -> None:
     assert key(MAX_KEY + 1) != key(MAX_KEY + 2)
 
 
-@pytest.mark.parametrize("who", [None, AnonymousUser(), User(username="unsaved")], ids=repr)
+@pytest.mark.parametrize("who", [None, AnonymousUser(), User(username="unsaved")], ids=str)
 def test_nobody_is_refused(options: Options, who: Any) -> None:
     options(ALLOW_ANONYMOUS=False)
     with pytest.raises(LoginRequired):
