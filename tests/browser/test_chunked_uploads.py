@@ -114,8 +114,8 @@ def test_concurrent_chunks_start_in_descending_order_and_complete_once(person: P
     file = make_file(65)
     uploader = person.start("default", CONCURRENT, done(person))
     assert uploader.upload(file) == Outcome(succeeded=[0])
-    assert person.wire.indexes[:3] == [2, 1, 0]
-    assert sorted(filter(None, person.wire.indexes)) == [1, 2, 3, 4, 5, 6]
+    assert uploader.sending[:3] == [2, 1, 0]
+    assert sorted(person.wire.kinds) == ["0", "1", "2", "3", "4", "5", "6", "done"]
     assert person.stored() == complete(file)
     assert person.site.signals(uploader.uuid()).count("upload_completed") == 1
 
@@ -124,7 +124,7 @@ def test_concurrent_chunks_of_the_generated_options_are_stored(person: Person) -
     file = make_file(65)
     uploader = person.start_generated("default", {"chunking": {"partSize": 10}})
     assert uploader.upload(file) == Outcome(succeeded=[0])
-    assert person.wire.indexes[:3] == [2, 1, 0]
+    assert uploader.sending[:3] == [2, 1, 0]
     assert person.wire.kinds.count("done") == 1
     assert person.stored() == complete(file)
 
@@ -136,7 +136,7 @@ def test_fresh_concurrent_page_without_done_is_never_reset(person: Person, alias
     file = make_file(size)
     uploader = person.start(alias, CONCURRENT)
     assert uploader.upload(file) == Outcome(succeeded=[0])
-    assert person.wire.indexes[:3] == [2, 1, 0]
+    assert uploader.sending[:3] == [2, 1, 0]
     assert len(person.wire.messages) == -(-size // 10)
     assert person.stored() == complete(file)
 

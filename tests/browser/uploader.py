@@ -97,6 +97,11 @@ class Uploader:
         """Return the callbacks of one name."""
         return [event for event in self.events if event["event"] == name]
 
+    @property
+    def sending(self) -> list[int]:
+        """The indexes of the chunks in the order in which the client sent them; the browser may change it a little."""
+        return [event["index"] for event in self.events_of("sending")]
+
     def answer(self, file_id: int = 0) -> dict[str, Any]:
         """Return the last response that ``onComplete`` brought for a file."""
         return dict([event for event in self.events_of("complete") if event["id"] == file_id][-1]["response"])

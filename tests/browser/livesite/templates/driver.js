@@ -16,6 +16,7 @@ window.driver = (function() {
         onError: (id, name, reason, xhr) => note("error", {id, reason, status: xhr ? xhr.status : null}),
         onResume: (id) => note("resume", {id}),
         onSessionRequestComplete: (items, success, xhr) => note("session", {items, success, status: xhr.status}),
+        onUploadChunk: (id, name, chunk) => note("sending", {id, index: chunk.partIndex}),
         onUploadChunkSuccess: (id, chunk, response) => note("chunk", {id, index: chunk.partIndex, response})
     };
 
