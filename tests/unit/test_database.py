@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import threading
 import time
 import uuid
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -158,11 +160,16 @@ def test_work_within_somebody_else_s_transaction_is_not_repeated() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_repeating_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "RETRY_SECONDS", 0.1)
+    """By a clock that says a second more whenever it is asked, and is asked once per attempt."""
+    seconds = itertools.count()
+    pauses: list[float] = []
+    monkeypatch.setattr(database, "time", SimpleNamespace(monotonic=lambda: next(seconds), sleep=pauses.append))
     calls, work = failing(10_000, OperationalError("database is locked"))
     with pytest.raises(OperationalError):
         in_transaction("default", work)
-    assert 1 < len(calls) < 100
+    assert len(calls) == database.RETRY_SECONDS + 1
+    assert len(pauses) == len(calls) - 1
+    assert all(0 <= pause <= 0.5 for pause in pauses)
 
 
 @pytest.mark.django_db(transaction=True)
