@@ -13,7 +13,7 @@ from typing import Any
 from django.apps import apps
 from django.contrib.auth import get_user_model, login, logout
 from django.core.management import call_command
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, OperationalError, transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
@@ -79,7 +79,7 @@ def forget(request: HttpRequest) -> JsonResponse:
     while True:
         try:
             return JsonResponse({"deleted": forget_once(request.POST["uuid"])})
-        except IntegrityError:
+        except (IntegrityError, OperationalError):
             continue  # a chunk arrived in between
 
 
