@@ -33,7 +33,6 @@ class UploadSessionAdmin(ReadOnly, _ModelAdmin):
     list_display = ("filename", "owner", "receiver", "state", "progress", "age", "expires_at")
     list_filter = ("state", "receiver", "created_at")
     search_fields = ("=uuid", "filename")
-    date_hierarchy = "created_at"
     list_select_related = ("owner",)
     show_full_result_count = False
     fields = (
