@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tools.browser import find_chromium
 from tools.client import fetch_client
-from tools.databases import MARIADB, POSTGRESQL, Engine, database
+from tools.databases import POSTGRESQL, Engine, database
 from tools.pythons import Pair, choose_pairs, make_pair_venv
 from tools.shell import CACHE, ROOT, CannotRun
 from tools.shell import run as run_command
@@ -117,7 +117,6 @@ def check_newest(suite: Suite, python: Path) -> None:
     check_newest_fast(suite, python)
     suite.step("documentation", lambda: build_docs(python))
     suite.step("tests, PostgreSQL", lambda: test_on(suite, python, POSTGRESQL))
-    suite.step("tests, MariaDB", lambda: test_on(suite, python, MARIADB))
     suite.step("tests, browser", lambda: test_in_browser(suite, python))
 
 
