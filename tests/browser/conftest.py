@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from browser.person import Person
-from browser.server import LiveSite, serve
+from livesite.server import LiveSite, serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

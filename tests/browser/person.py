@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, Page
 
     from browser.files import File
-    from browser.server import LiveSite
+    from livesite.server import LiveSite
 
 
 @dataclass

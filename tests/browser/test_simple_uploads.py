@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from browser.files import File, make_file
-from browser.livesite.renamed import RENAMED
 from browser.person import complete
 from browser.uploader import Outcome
+from livesite.renamed import RENAMED
 
 if TYPE_CHECKING:
     from browser.person import Person

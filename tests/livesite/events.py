@@ -6,9 +6,9 @@ from typing import Any
 
 from django.db import transaction
 
-from browser.livesite import settings
-from browser.livesite.recorder import append_line
 from fineuploader_receiver import signals
+from livesite import settings
+from livesite.recorder import append_line
 
 NAMES = ("upload_started", "chunk_received", "upload_completed", "upload_deleted", "upload_expired")
 

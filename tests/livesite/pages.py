@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from django.shortcuts import render
 
-from browser.livesite import settings
+from livesite import settings
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse

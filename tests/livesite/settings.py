@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from browser.livesite.databases import database_settings
-from browser.livesite.renamed import RENAMED
+from livesite.databases import database_settings
+from livesite.renamed import RENAMED
 
 FOLDER = Path(os.environ["LIVESITE_FOLDER"])
 CLIENT_FOLDER = Path(os.environ["LIVESITE_CLIENT"])
@@ -17,7 +17,7 @@ ORIGINS = [f"http://{host}:{port}" for host in HOSTS for port in os.environ["LIV
 DEBUG = False
 SECRET_KEY = "a key that guards nothing"
 ALLOWED_HOSTS = list(HOSTS)
-ROOT_URLCONF = "browser.livesite.urls"
+ROOT_URLCONF = "livesite.urls"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 DATABASES = {"default": database_settings(os.environ["LIVESITE_DATABASE"])}
 MEDIA_ROOT = FOLDER / "media"
@@ -65,8 +65,8 @@ FINEUPLOADER_RECEIVERS: dict[str, dict[str, Any]] = {
     "pictures": {"ALLOWED_CONTENT_TYPES": ["image/png"]},
     "renamed": {"PARAM_NAMES": RENAMED},
     "objects": {"BACKEND": "fineuploader_receiver.backends.storage.StorageBackend"},
-    "tokens": {"RECEIVER": "browser.livesite.receivers.TokenReceiver"},
-    "faltering": {"RECEIVER": "browser.livesite.receivers.FalteringReceiver"},
+    "tokens": {"RECEIVER": "livesite.receivers.TokenReceiver"},
+    "faltering": {"RECEIVER": "livesite.receivers.FalteringReceiver"},
 }
 
 LOGGING = {

@@ -6,9 +6,9 @@ from django.contrib.staticfiles.views import serve as serve_static
 from django.urls import include, path
 from django.views.static import serve
 
-from browser.livesite import control, pages, settings
-from browser.livesite.events import listen_to_all
 from fineuploader_receiver.urls import receiver_urls
+from livesite import control, pages, settings
+from livesite.events import listen_to_all
 
 listen_to_all()
 

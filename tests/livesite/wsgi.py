@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.core.wsgi import get_wsgi_application
 
-from browser.livesite import settings
-from browser.livesite.recorder import Recorder
+from livesite import settings
+from livesite.recorder import Recorder
 
 application = Recorder(get_wsgi_application(), settings.FOLDER / "requests.jsonl")

@@ -18,7 +18,7 @@ from urllib.request import urlopen
 from uuid import uuid4
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 TESTS = Path(__file__).resolve().parent.parent
 WORKERS, THREADS = 2, 4
@@ -94,15 +94,25 @@ def fetch(url: str, **form: str) -> Any:
 
 
 @contextlib.contextmanager
-def serve(folder: Path, client: Path) -> Iterator[LiveSite]:
-    """Run the site with a new database in a new folder, and take both away at the end."""
+def serve(
+    folder: Path,
+    client: Path,
+    *,
+    workers: int = WORKERS,
+    threads: int = THREADS,
+    changes: Mapping[str, str] | None = None,
+) -> Iterator[LiveSite]:
+    """Run the site with a new database in a new folder, and take both away at the end.
+
+    ``changes`` go into the environment of the server's processes, over everything else.
+    """
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(listen()) for _ in range(2)]
         ports = (sockets[0].getsockname()[1], sockets[1].getsockname()[1])
-        environment = make_environment(folder, client, ports)
+        environment = make_environment(folder, client, ports) | dict(changes or {})
         stack.enter_context(database(environment))
         site = LiveSite(folder=folder, ports=ports)
-        stack.enter_context(gunicorn(environment, sockets, site.log))
+        stack.enter_context(gunicorn(environment, sockets, site.log, workers=workers, threads=threads))
         yield site
 
 
@@ -121,7 +131,7 @@ def make_environment(folder: Path, client: Path, ports: tuple[int, int]) -> dict
     name = str(folder / "db.sqlite3") if engine == "sqlite" else f"test_fineuploader_live_{uuid4().hex[:12]}"
     return {
         **os.environ,
-        "DJANGO_SETTINGS_MODULE": "browser.livesite.settings",
+        "DJANGO_SETTINGS_MODULE": "livesite.settings",
         "PYTHONPATH": os.pathsep.join((str(TESTS), str(Path(spec.origin).parent.parent))),
         "LIVESITE_FOLDER": str(folder),
         "LIVESITE_CLIENT": str(client),
@@ -133,7 +143,7 @@ def make_environment(folder: Path, client: Path, ports: tuple[int, int]) -> dict
 @contextlib.contextmanager
 def database(environment: dict[str, str]) -> Iterator[None]:
     """Create the site's database, and drop it."""
-    command = [sys.executable, "-m", "browser.livesite.databases"]
+    command = [sys.executable, "-m", "livesite.databases"]
     folder = environment["LIVESITE_FOLDER"]  # Python puts the folder it starts in before all others
     subprocess.run([*command, "create"], env=environment, cwd=folder, check=True)
     try:
@@ -143,12 +153,14 @@ def database(environment: dict[str, str]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def gunicorn(environment: dict[str, str], sockets: list[socket.socket], log: Path) -> Iterator[None]:
+def gunicorn(
+    environment: dict[str, str], sockets: list[socket.socket], log: Path, *, workers: int, threads: int
+) -> Iterator[None]:
     """Run the server until the block ends."""
     descriptors = [one.fileno() for one in sockets]
-    command = [sys.executable, "-m", "gunicorn", "browser.livesite.wsgi:application"]
+    command = [sys.executable, "-m", "gunicorn", "livesite.wsgi:application"]
     command += [part for descriptor in descriptors for part in ("--bind", f"fd://{descriptor}")]
-    command += ["--worker-class", "gthread", "--workers", str(WORKERS), "--threads", str(THREADS)]
+    command += ["--worker-class", "gthread", "--workers", str(workers), "--threads", str(threads)]
     with log.open("wb") as output:
         process = subprocess.Popen(
             command, env=environment, cwd=log.parent, pass_fds=descriptors, stdout=output, stderr=output

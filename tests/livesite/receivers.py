@@ -28,7 +28,7 @@ class FalteringReceiver(Receiver):
 
     def completed(self, upload: UploadSession, request: HttpRequest | None) -> None:
         """Raise, once per upload."""
-        from browser.livesite import settings
+        from livesite import settings
 
         marker = settings.FOLDER / f"faltered-{upload.uuid}"
         if not marker.exists():
