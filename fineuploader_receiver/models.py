@@ -68,6 +68,7 @@ class UploadSession(models.Model):
     backend = models.CharField(max_length=255, editable=False)
     staging_root = models.CharField(max_length=512, editable=False)
     staged_name = models.CharField(max_length=64, blank=True, editable=False)
+    staged_handle = models.TextField(blank=True, default="", editable=False)
     boot_id = models.CharField(max_length=36, blank=True, editable=False)
 
     # What was seen of the page, for the rules about `reset` (lifecycle.pages).
@@ -162,7 +163,7 @@ class UploadChunk(models.Model):
     size = models.BigIntegerField(_("size"))
     stored = models.BooleanField(_("stored"), default=False)
     token = models.CharField(max_length=32, editable=False)
-    key = models.CharField(max_length=255, blank=True, editable=False)
+    key = models.TextField(blank=True, editable=False)
     claimed_at = models.DateTimeField(editable=False)
 
     class Meta:

@@ -15,7 +15,7 @@ from django.utils.module_loading import import_string
 
 from . import conf
 from .backends import default_backend
-from .backends.base import Backend
+from .backends.base import Backend, Plan
 from .protocol.names import ParamNames
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class Receiver:
     def __init__(self, options: conf.ReceiverOptions) -> None:
         self.options = options
         self.names = ParamNames.renamed(options.param_names)
+        self._backends: dict[tuple[str, str], Backend] = {}
 
     def get_owner(self, request: HttpRequest) -> AbstractBaseUser | None:
         """The user whose upload this is, or None for nobody. Called before anything is stored."""
@@ -96,23 +97,35 @@ class Receiver:
     def backend_path(self) -> str:
         return self.options.backend or default_backend(self.storage)
 
-    @functools.cached_property
+    @property
     def backend(self) -> Backend:
-        """The backend for new uploads."""
-        return self._load_backend(self.backend_path, self.storage)
+        """The backend for new uploads, but for those that do not suit it."""
+        return self._backend(self.backend_path, self.options.storage)
+
+    @property
+    def backends(self) -> list[Backend]:
+        """Every backend that new uploads may get."""
+        paths = filter(None, (self.backend_path, self.backend.fallback))
+        return [self._backend(path, self.options.storage) for path in paths]
+
+    def backend_for(self, plan: Plan) -> tuple[str, Backend]:
+        """The backend for a new upload, with its dotted path. Raises TooManyParts where there is none."""
+        path = self.backend_path if self.backend.suits(plan) else self.backend.fallback
+        return path, self._backend(path, self.options.storage)
 
     def backend_of(self, upload: UploadSession) -> Backend | None:
         """The backend that holds this upload's bytes, or None where its class or its storage is gone."""
         try:
-            if (upload.backend, upload.storage) == (self.backend_path, self.options.storage):
-                return self.backend
-            return self._load_backend(upload.backend, storages[upload.storage])
+            return self._backend(upload.backend, upload.storage)
         except (ImportError, ImproperlyConfigured):
             return None
 
-    def _load_backend(self, path: str, storage: Storage) -> Backend:
-        backend_class: type[Backend] = import_string(path)
-        return backend_class(storage, staging_dir=self.options.staging_dir, durability=self.options.durability)
+    def _backend(self, path: str, alias: str) -> Backend:
+        backend = self._backends.get((path, alias))
+        if backend is None:
+            options = {"staging_dir": self.options.staging_dir, "durability": self.options.durability}
+            backend = self._backends[path, alias] = import_string(path)(storages[alias], **options)
+        return backend
 
     @functools.cached_property
     def _validators(self) -> list[Callable[[Any], None]]:

@@ -29,6 +29,7 @@ from fineuploader_receiver.backends.base import (
     BackendFailed,
     ChunkWriter,
     OutOfSpace,
+    Plan,
     Staging,
     StagingLost,
     StoredChunk,
@@ -74,14 +75,14 @@ class BackendContract:
 
     @pytest.fixture
     def staging(self, backend: Backend) -> Iterator[Staging]:
-        place = backend.begin()
+        place = backend.begin(Plan(name=fresh_name()))
         yield place
         backend.discard(place, (), published=False)
 
     # Writing.
 
     def test_every_upload_has_a_place_of_its_own(self, backend: Backend) -> None:
-        places = [backend.begin() for _ in range(5)]
+        places = [backend.begin(Plan(name=fresh_name())) for _ in range(5)]
         assert len({place.name for place in places}) == 5
         for place in places:
             assert backend.discard(place, (), published=False) is True
@@ -93,7 +94,7 @@ class BackendContract:
         assert content(backend, name) == WHOLE
 
     def test_chunks_of_two_uploads_do_not_mix(self, backend: Backend, staging: Staging) -> None:
-        other = backend.begin()
+        other = backend.begin(Plan(name=fresh_name()))
         ours = [put(backend, staging, 0, b"ours")]
         theirs = [put(backend, other, 0, b"theirs, longer")]
         first = backend.assemble(staging, ours, name=fresh_name(), size=4)
@@ -104,7 +105,7 @@ class BackendContract:
     def test_bytes_may_come_in_any_pieces_and_as_views_that_do_not_last(
         self, backend: Backend, staging: Staging
     ) -> None:
-        writer = backend.open_chunk(staging, index=0, offset=0, token=token())
+        writer = backend.open_chunk(staging, index=0, offset=0, size=None, token=token())
         buffer = bytearray(8)
         for start in range(0, len(WHOLE), 8):
             piece = WHOLE[start : start + 8]
@@ -125,7 +126,7 @@ class BackendContract:
         assert content(backend, name) == b""
 
     def test_the_commit_returns_a_key_that_a_row_can_hold(self, backend: Backend, staging: Staging) -> None:
-        writer = backend.open_chunk(staging, index=2**31 - 1, offset=0, token=token())
+        writer = backend.open_chunk(staging, index=2**31 - 1, offset=0, size=None, token=token())
         assert len(writer.key) <= 255
         writer.write(b"x")
         assert len(writer.commit()) <= 255
@@ -134,7 +135,7 @@ class BackendContract:
     # Attempts that failed, were repeated or overtaken.
 
     def test_aborted_attempt_does_not_count(self, backend: Backend, staging: Staging) -> None:
-        writer = backend.open_chunk(staging, index=1, offset=17, token=token())
+        writer = backend.open_chunk(staging, index=1, offset=17, size=None, token=token())
         writer.write(b"broken off, and m")
         writer.abort()
         chunks = put_pieces(backend, staging, (0, 1, 2, 3))
@@ -142,7 +143,7 @@ class BackendContract:
         assert content(backend, name) == WHOLE
 
     def test_attempt_may_be_aborted_after_its_commit(self, backend: Backend, staging: Staging) -> None:
-        writer = backend.open_chunk(staging, index=1, offset=17, token=token())
+        writer = backend.open_chunk(staging, index=1, offset=17, size=None, token=token())
         writer.write(b"never recorded..")
         writer.commit()
         writer.abort()
@@ -151,7 +152,7 @@ class BackendContract:
         assert content(backend, name) == WHOLE
 
     def test_attempt_may_be_aborted_again(self, backend: Backend, staging: Staging) -> None:
-        writer = backend.open_chunk(staging, index=0, offset=0, token=token())
+        writer = backend.open_chunk(staging, index=0, offset=0, size=None, token=token())
         writer.write(b"x")
         writer.abort()
         writer.abort()
@@ -166,7 +167,7 @@ class BackendContract:
 
     def test_writer_that_was_only_opened_harms_nothing(self, backend: Backend, staging: Staging) -> None:
         chunks = put_pieces(backend, staging, (0, 1, 2, 3))
-        writer = backend.open_chunk(staging, index=1, offset=17, token=token())
+        writer = backend.open_chunk(staging, index=1, offset=17, size=None, token=token())
         writer.abort()
         name = backend.assemble(staging, chunks, name=fresh_name(), size=len(WHOLE))
         assert content(backend, name) == WHOLE
@@ -175,7 +176,7 @@ class BackendContract:
     def test_overtaken_writer_cannot_change_the_winner_s_bytes(
         self, backend: Backend, staging: Staging, end: str
     ) -> None:
-        late = backend.open_chunk(staging, index=1, offset=17, token=token())
+        late = backend.open_chunk(staging, index=1, offset=17, size=None, token=token())
         late.write(b"wrong!!!")
         chunks = put_pieces(backend, staging, (0, 1, 2, 3))
         late.write(b"WRONG!!!")
@@ -187,7 +188,7 @@ class BackendContract:
     def test_overtaken_writer_that_lives_on_cannot_change_the_finished_file(
         self, backend: Backend, staging: Staging
     ) -> None:
-        late = backend.open_chunk(staging, index=1, offset=17, token=token())
+        late = backend.open_chunk(staging, index=1, offset=17, size=None, token=token())
         late.write(b"wrong!!!")
         chunks = put_pieces(backend, staging, (0, 1, 2, 3))
         name = backend.assemble(staging, chunks, name=fresh_name(), size=len(WHOLE))
@@ -198,7 +199,7 @@ class BackendContract:
         assert content(backend, name) == WHOLE
 
     def test_many_attempts_at_one_chunk_leave_one_winner(self, backend: Backend, staging: Staging) -> None:
-        writers = [backend.open_chunk(staging, index=0, offset=0, token=token()) for _ in range(4)]
+        writers = [backend.open_chunk(staging, index=0, offset=0, size=None, token=token()) for _ in range(4)]
         assert len({writer.key for writer in writers}) == 4
         for number, writer in enumerate(writers):
             writer.write(b"attempt %d" % number)
@@ -213,8 +214,8 @@ class BackendContract:
     ) -> None:
         """Its bytes are kept, no row will ever name them, and the storage may be one that cannot list."""
         before = self.names(storage)
-        place = backend.begin()
-        dead = backend.open_chunk(place, index=1, offset=17, token=token())
+        place = backend.begin(Plan(name=fresh_name()))
+        dead = backend.open_chunk(place, index=1, offset=17, size=None, token=token())
         key = dead.key
         dead.write(PIECES[1])
         dead.commit()
@@ -234,7 +235,7 @@ class BackendContract:
         name = backend.assemble(staging, chunks, name=fresh_name(), size=len(WHOLE))
         backend.discard(staging, chunks, published=True)
         try:
-            late = backend.open_chunk(staging, index=1, offset=17, token=token())
+            late = backend.open_chunk(staging, index=1, offset=17, size=None, token=token())
         except StagingLost:
             pass
         else:
@@ -267,7 +268,7 @@ class BackendContract:
         assert content(backend, backend.assemble(staging, chunks, name=fresh_name(), size=len(WHOLE))) == WHOLE
 
     def test_overtaken_chunks_too_are_assembled_twice(self, backend: Backend, staging: Staging) -> None:
-        late = backend.open_chunk(staging, index=1, offset=17, token=token())
+        late = backend.open_chunk(staging, index=1, offset=17, size=None, token=token())
         late.write(b"wrong!!!")
         chunks = put_pieces(backend, staging, (0, 1, 2, 3))
         names = [backend.assemble(staging, chunks, name=fresh_name(), size=len(WHOLE))]
@@ -306,9 +307,9 @@ class BackendContract:
         self, backend: Backend, staging: Staging, storage: Storage
     ) -> None:
         before = self.names(storage)
-        place = backend.begin()
+        place = backend.begin(Plan(name=fresh_name()))
         chunks = put_pieces(backend, place, (3, 1, 0, 2))
-        late = backend.open_chunk(place, index=1, offset=17, token=token())
+        late = backend.open_chunk(place, index=1, offset=17, size=None, token=token())
         late.write(b"x")
         late.abort()
         assert backend.discard(place, chunks, published=False) is True
@@ -318,8 +319,8 @@ class BackendContract:
 
     def test_discarding_takes_what_was_only_claimed(self, backend: Backend, staging: Staging, storage: Storage) -> None:
         before = self.names(storage)
-        place = backend.begin()
-        writer = backend.open_chunk(place, index=7, offset=0, token=token())
+        place = backend.begin(Plan(name=fresh_name()))
+        writer = backend.open_chunk(place, index=7, offset=0, size=None, token=token())
         claimed = StoredChunk(index=7, offset=0, size=1, key=writer.key)
         writer.write(b"x")
         writer.commit()
@@ -328,7 +329,7 @@ class BackendContract:
 
     def test_discarding_one_upload_leaves_the_others(self, backend: Backend, staging: Staging) -> None:
         chunks = put_pieces(backend, staging, (0, 1, 2, 3))
-        other = backend.begin()
+        other = backend.begin(Plan(name=fresh_name()))
         backend.discard(other, [put(backend, other, 0, b"other")], published=False)
         name = backend.assemble(staging, chunks, name=fresh_name(), size=len(WHOLE))
         assert content(backend, name) == WHOLE
@@ -344,7 +345,7 @@ class BackendContract:
         assert staging not in list(backend.orphans(before=an_hour_ago()))
 
     def test_orphan_is_gone_once_it_is_discarded(self, backend: Backend) -> None:
-        place = backend.begin()
+        place = backend.begin(Plan(name=fresh_name()))
         put(backend, place, 0, b"staged")
         if self.can_list:
             assert place in list(backend.orphans(before=in_an_hour()))
@@ -381,7 +382,7 @@ def put(
     backend: Backend, staging: Staging, index: int, data: bytes | Iterable[bytes], *, offset: int = 0
 ) -> StoredChunk:
     """Store a chunk as the lifecycle does when nothing goes wrong."""
-    writer = backend.open_chunk(staging, index=index, offset=offset, token=token())
+    writer = backend.open_chunk(staging, index=index, offset=offset, size=None, token=token())
     size = 0
     for piece in [data] if isinstance(data, bytes) else data:
         writer.write(piece)

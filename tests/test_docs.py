@@ -41,7 +41,7 @@ def hooks() -> dict[str, str]:
     return {
         name: ", ".join(list(inspect.signature(function).parameters)[1:])
         for name, function in functions.items()
-        if not name.startswith("_") and name != "backend_of"
+        if not name.startswith(("_", "backend_"))
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from django.core.files.storage import FileSystemStorage, Storage
+from django.core.files.storage import Storage
 
 CAN_LOCK = sys.platform == "linux"
 """Whether the system has open file description locks, which `FileSystemBackend` rests on."""
@@ -13,17 +13,25 @@ FILE_SYSTEM = "fineuploader_receiver.backends.filesystem.FileSystemBackend"
 STORAGE = "fineuploader_receiver.backends.storage.StorageBackend"
 
 
+# By name, so that nothing is imported that the site has not installed.
+NATIVE = {
+    "django.core.files.storage.filesystem.FileSystemStorage": FILE_SYSTEM,
+}
+
+
 def default_backend(storage: Storage) -> str:
     """The dotted path of the backend that suits a storage.
 
-    A subclass of FileSystemStorage that saves in a way of its own (encrypting, say) must be asked to save, so it gets
-    the generic backend; so does every storage on a system without open file description locks (anything but Linux).
+    A subclass that saves in a way of its own (encrypting, say) must be asked to save, so it gets the generic backend;
+    so do files on a system without open file description locks (anything but Linux).
     """
-    if CAN_LOCK and isinstance(storage, FileSystemStorage) and _saves_plainly(type(storage)):
-        return FILE_SYSTEM
+    for known in type(storage).__mro__:
+        path = NATIVE.get(f"{known.__module__}.{known.__qualname__}")
+        if path is not None and _saves_like(type(storage), known) and (CAN_LOCK or path != FILE_SYSTEM):
+            return path
     return STORAGE
 
 
-def _saves_plainly(cls: type[FileSystemStorage]) -> bool:
+def _saves_like(cls: type, known: type) -> bool:
     names = ("save", "_save", "open", "_open", "path")
-    return all(getattr(cls, name) is getattr(FileSystemStorage, name) for name in names)
+    return all(getattr(cls, name, None) is getattr(known, name, None) for name in names)

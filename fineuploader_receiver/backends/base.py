@@ -2,12 +2,14 @@
 
 The lifecycle decides *whether* something happens, by rows; a backend makes it happen, and knows no rows. Duties:
 
+* The lifecycle asks a backend whether an upload `suits` it before `begin`, and the row remembers which one it got.
 * The lifecycle opens a writer before it claims the chunk's row, writes only after the claim succeeded, and marks the
   row stored only after `commit` returned. It calls `abort` where either fails, also after `commit`, and `forget` for
   an attempt whose claim it took over.
 * It calls `assemble` only when every chunk is stored, possibly several times and from several processes at once, each
-  time with a name that only this attempt uses; the loser calls `retract` with its own name.
-* It calls `discard` after the row says COMPLETE, or when the upload is to vanish.
+  time with a name that only this attempt uses; the loser calls `retract` with its own name. A backend of `fixed_name`
+  gets the name that `begin` got, every time, and is asked to `retract` only when the upload is to vanish.
+* It calls `discard` after the row says COMPLETE, or when the upload is to vanish; then `retract` follows.
 
 A backend never deletes staged bytes in `assemble`: until `discard`, an attempt that died can be repeated.
 """
@@ -19,6 +21,7 @@ import dataclasses
 import datetime
 import errno
 from collections.abc import Iterator, Sequence
+from typing import IO, Any, ClassVar
 
 from django.core.files.storage import Storage
 
@@ -38,12 +41,35 @@ class BackendFailed(Exception):
     """The store did not do as asked. The call left nothing that counts; it may be repeated."""
 
 
+class TooManyParts(Exception):
+    """The upload has more chunks than the store can keep for one file."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is known of an upload at its first request.
+
+    `name` is a fresh final name, `<upload_to>/<32 hexadecimal digits>/<cleaned file name>`, for backends of
+    `fixed_name` alone. Sizes are in bytes; `total_size` is None where the page does not tell, `chunk_size` is the
+    nominal size, None where one chunk is all.
+    """
+
+    name: str = ""
+    total_size: int | None = None
+    total_chunks: int = 1
+    chunk_size: float | None = None
+
+
 @dataclasses.dataclass(frozen=True)
 class Staging:
-    """The place of one upload's partial bytes: the root of its backend at that time, and a name of its own."""
+    """The place of one upload's partial bytes: the root of its backend at that time, and a name of its own.
+
+    The name is 32 hexadecimal digits. `handle` is what the backend itself has to remember of the place.
+    """
 
     root: str
     name: str
+    handle: str = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,18 +107,34 @@ class Backend(abc.ABC):
     #: Whether acknowledged chunks survive a power cut of the host that took them, whatever DURABILITY says.
     durable = True
 
+    #: Whether the file comes into being under the planned name, whichever attempt completes it.
+    fixed_name: ClassVar[bool] = False
+
+    #: The dotted path of the backend for uploads that do not suit this one; empty where all do.
+    fallback: ClassVar[str] = ""
+
     def __init__(self, storage: Storage, *, staging_dir: str | None = None, durability: str = "publish") -> None:
         self.storage = storage
         self.staging_dir = staging_dir
         self.durability = durability
 
-    @abc.abstractmethod
-    def begin(self) -> Staging:
-        """Make an empty place for a new upload."""
+    def suits(self, plan: Plan) -> bool:
+        """Whether this backend can take such an upload; else `fallback` takes it. Asks nobody.
+
+        Raises TooManyParts where neither can.
+        """
+        return True
 
     @abc.abstractmethod
-    def open_chunk(self, staging: Staging, *, index: int, offset: int, token: str) -> ChunkWriter:
-        """A writer for an attempt at a chunk. `token` is unique to the attempt. Raises StagingLost."""
+    def begin(self, plan: Plan) -> Staging:
+        """Make an empty place for a new upload. Raises OutOfSpace or BackendFailed."""
+
+    @abc.abstractmethod
+    def open_chunk(self, staging: Staging, *, index: int, offset: int, size: int | None, token: str) -> ChunkWriter:
+        """A writer for an attempt at a chunk of `size` bytes, None where the request does not tell.
+
+        `token` is unique to the attempt. Raises StagingLost, OutOfSpace or BackendFailed.
+        """
 
     @abc.abstractmethod
     def assemble(self, staging: Staging, chunks: Sequence[StoredChunk], *, name: str, size: int) -> str:
@@ -101,6 +143,13 @@ class Backend(abc.ABC):
         The name is `name` unless the storage insists on another. Durable as DURABILITY promises when it returns. On
         any exception nothing that counts is left under the name (`retract` cleans up).
         """
+
+    def open(self, name: str) -> IO[Any]:
+        """Open a finished file for reading, at its start and seekable. Raises FileNotFoundError, or OSError.
+
+        Reading the first bytes must not cost reading the file.
+        """
+        return self.storage.open(name, "rb")
 
     @abc.abstractmethod
     def retract(self, name: str) -> None:

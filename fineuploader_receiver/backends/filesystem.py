@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 
 from django.core.files.storage import FileSystemStorage
 
-from .base import NO_SPACE, Backend, BackendFailed, ChunkWriter, OutOfSpace, Staging, StagingLost, StoredChunk
+from .base import NO_SPACE, Backend, BackendFailed, ChunkWriter, OutOfSpace, Plan, Staging, StagingLost, StoredChunk
 
 FOLDER = ".fineuploader"
 DATA = "data"
@@ -63,7 +63,7 @@ class FileSystemBackend(Backend):
     def root(self) -> str:
         return self.staging_dir or os.path.join(self.storage.location, FOLDER)
 
-    def begin(self) -> Staging:
+    def begin(self, plan: Plan) -> Staging:
         staging = Staging(self.root, secrets.token_hex(16))
         with _translated():
             os.makedirs(staging.root, mode=0o700, exist_ok=True)
@@ -74,7 +74,7 @@ class FileSystemBackend(Backend):
                 _sync_folder(staging.root)
         return staging
 
-    def open_chunk(self, staging: Staging, *, index: int, offset: int, token: str) -> ChunkWriter:
+    def open_chunk(self, staging: Staging, *, index: int, offset: int, size: int | None, token: str) -> ChunkWriter:
         with _translated(), contextlib.ExitStack() as opened:
             fd = os.open(_data(staging), os.O_WRONLY | os.O_CLOEXEC)
             opened.callback(os.close, fd)
@@ -149,9 +149,9 @@ class FileSystemBackend(Backend):
 
     def check(self) -> list[str]:
         try:
-            staging = self.begin()
+            staging = self.begin(Plan())
             try:
-                writer = self.open_chunk(staging, index=0, offset=0, token=secrets.token_hex(16))
+                writer = self.open_chunk(staging, index=0, offset=0, size=5, token=secrets.token_hex(16))
                 writer.write(b"check")
                 writer.commit()
             finally:

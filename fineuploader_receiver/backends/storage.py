@@ -23,7 +23,7 @@ from django.conf import settings
 from django.core.files.base import File
 from django.core.files.storage import FileSystemStorage, Storage
 
-from .base import NO_SPACE, Backend, BackendFailed, ChunkWriter, OutOfSpace, Staging, StagingLost, StoredChunk
+from .base import NO_SPACE, Backend, BackendFailed, ChunkWriter, OutOfSpace, Plan, Staging, StagingLost, StoredChunk
 
 logger = logging.getLogger(__name__)
 
@@ -46,10 +46,10 @@ class StorageBackend(Backend):
         """A store elsewhere outlives this host; files that a storage keeps here are as durable as we make them."""
         return self.durability == "chunk" or not isinstance(self.storage, FileSystemStorage)
 
-    def begin(self) -> Staging:
+    def begin(self, plan: Plan) -> Staging:
         return Staging(PREFIX, secrets.token_hex(16))
 
-    def open_chunk(self, staging: Staging, *, index: int, offset: int, token: str) -> ChunkWriter:
+    def open_chunk(self, staging: Staging, *, index: int, offset: int, size: int | None, token: str) -> ChunkWriter:
         name = posixpath.join(staging.root, staging.name, f"{index}.{token}")
         return StorageChunkWriter(self.storage, name, self.staging_dir, sync=self.durability == "chunk")
 

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from django.db import IntegrityError, transaction
 
-from ..backends.base import BackendFailed, OutOfSpace, StagingLost
+from ..backends.base import Backend, BackendFailed, OutOfSpace, Plan, StagingLost, TooManyParts
 from ..database import database_now, in_transaction
 from ..exceptions import (
     BodyTooLarge,
@@ -30,7 +30,7 @@ from ..receivers import Receiver
 from ..signals import upload_started
 from . import geometry, quota
 from .boot import current_boot
-from .naming import check_extension
+from .naming import check_extension, final_name
 from .notify import notify
 from .pages import check_lost, check_unknown
 from .removal import IDLE, drop, lapsed
@@ -128,14 +128,14 @@ def _begin(receiver: Receiver, caller: Caller, message: UploadMessage) -> Admiss
     tombstone = tombstone_of(receiver, caller, message)
     check_unknown(receiver, message, tombstone)
     _check_space(receiver, upload)
-    _make_place(receiver, upload)
+    backend = _make_place(receiver, upload)
     try:
         made = in_transaction(database(), lambda: _insert(receiver, upload, tombstone, message))
     except BaseException:
-        _clear_place(receiver, upload)
+        _clear_place(backend, upload)
         raise
     if not made:
-        _clear_place(receiver, upload)
+        _clear_place(backend, upload)
         return None
     notify(upload_started, upload=upload, request=caller.request)
     return Admission(upload, now, created=True)
@@ -155,7 +155,6 @@ def _draft(receiver: Receiver, caller: Caller, message: UploadMessage, now: date
         chunk_size=message.chunk_size,
         reserved_bytes=_upper_bound(message),
         storage=receiver.options.storage,
-        backend=receiver.backend_path,
         done_request=message.done_request,
         first_index=message.index,
         resumed_index=message.index if message.resumed else None,
@@ -191,20 +190,32 @@ def _check_space(receiver: Receiver, upload: UploadSession) -> None:
         raise NoSpace
 
 
-def _make_place(receiver: Receiver, upload: UploadSession) -> None:
+def _make_place(receiver: Receiver, upload: UploadSession) -> Backend:
+    """Choose the backend and have it make a place; both are written down in the upload, which is not saved yet."""
+    plan = Plan(
+        name=final_name(receiver, upload) if receiver.backend.fixed_name else "",
+        total_size=upload.total_size,
+        total_chunks=upload.total_chunks,
+        chunk_size=upload.chunk_size,
+    )
     try:
-        staging = receiver.backend.begin()
+        upload.backend, backend = receiver.backend_for(plan)
+        staging = backend.begin(plan)
+    except TooManyParts as error:
+        raise TooManyChunks from error
     except OutOfSpace as error:
         raise NoSpace from error
     except (BackendFailed, StagingLost) as error:
         raise StorageFailed from error
-    upload.staging_root, upload.staged_name = staging.root, staging.name
-    upload.boot_id = "" if receiver.backend.durable else current_boot()
+    upload.staging_root, upload.staged_name, upload.staged_handle = staging.root, staging.name, staging.handle
+    upload.file = plan.name if backend.fixed_name else ""
+    upload.boot_id = "" if backend.durable else current_boot()
+    return backend
 
 
-def _clear_place(receiver: Receiver, upload: UploadSession) -> None:
+def _clear_place(backend: Backend, upload: UploadSession) -> None:
     try:
-        receiver.backend.discard(staging_of(upload), (), published=False)
+        backend.discard(staging_of(upload), (), published=False)
     except BackendFailed:
         # An empty place of our own making: `purge --orphans` finds it.
         return

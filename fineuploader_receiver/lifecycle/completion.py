@@ -183,7 +183,7 @@ def _take_lease(receiver: Receiver, upload: UploadSession, now: datetime.datetim
         "lease_token": secrets.token_hex(16),
         "lease_until": now + LEASE,
     }
-    if not upload.published:
+    if not upload.published and not _has_fixed_name(receiver, upload):
         fields |= {"file": final_name(receiver, upload), "leftover": upload.file}
     # A predecessor that lives on may just have published: its file must be adopted then, and not be given up.
     mine = rows().filter(free, pk=upload.pk, lease_token=upload.lease_token, published=upload.published)
@@ -192,6 +192,11 @@ def _take_lease(receiver: Receiver, upload: UploadSession, now: datetime.datetim
     for name, value in fields.items():
         setattr(upload, name, value)
     return True
+
+
+def _has_fixed_name(receiver: Receiver, upload: UploadSession) -> bool:
+    backend = receiver.backend_of(upload)
+    return backend is not None and backend.fixed_name
 
 
 def _check_staged(receiver: Receiver, upload: UploadSession, free: Q) -> None:
@@ -250,7 +255,7 @@ class _Completion:
         with _renewed(self._held):
             if not self._publish(backend):
                 return False
-            kind, digest = self._examine()
+            kind, digest = self._examine(backend)
             if not self._commit(kind, digest):
                 return False
         self._clear_staging(backend)
@@ -274,21 +279,26 @@ class _Completion:
             name = backend.assemble(staging_of(self._upload), chunks, name=name, size=size)
         except BaseException:
             with contextlib.suppress(BackendFailed):
-                backend.retract(name)
+                self._give_up_file(backend, name)
             raise
         fields = {"file": name, "published": True, "total_size": size}
         if not in_transaction(database(), lambda: self._held().update(**fields)):
-            backend.retract(name)
+            self._give_up_file(backend, name)
             return False
         for key, value in fields.items():
             setattr(self._upload, key, value)
         return True
 
-    def _examine(self) -> tuple[str, str]:
+    def _give_up_file(self, backend: Backend, name: str) -> None:
+        """Delete what this attempt has published, or may have, unless the next one will make the very same file."""
+        if not backend.fixed_name:
+            backend.retract(name)
+
+    def _examine(self, backend: Backend) -> tuple[str, str]:
         """Look at the assembled file: its type, the receiver's validation, its digest. Raises WrongKind."""
         options = self._receiver.options
         try:
-            with self._receiver_storage_open() as file:
+            with backend.open(self._upload.file) as file:
                 kind = sniff(file.read(SNIFF_SIZE), self._upload.filename)
                 check_type(self._receiver, kind)
                 file.seek(0)
@@ -303,9 +313,6 @@ class _Completion:
             raise StagingLost("The published file is gone.") from error
         except OSError as error:
             raise BackendFailed(repr(error)) from error
-
-    def _receiver_storage_open(self) -> Any:
-        return self._upload.get_storage().open(self._upload.file, "rb")
 
     def _validate(self, file: Any) -> None:
         try:

@@ -65,4 +65,6 @@ def check_extension(receiver: Receiver, filename: str) -> None:
 
 
 def _cut(text: str, limit: int) -> str:
-    return text.encode("utf-8", "replace")[:limit].decode("utf-8", "ignore")
+    """As much of a text as fits into `limit` bytes; a cut one ends as cleaned names do."""
+    shortened = text.encode("utf-8", "replace")[:limit].decode("utf-8", "ignore")
+    return text if shortened == text else shortened.rstrip("._-")

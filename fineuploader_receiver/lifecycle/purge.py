@@ -118,14 +118,14 @@ class Purge:
                 self._attempt(functools.partial(self._clear_orphans, receiver, before, seen))
 
     def _clear_orphans(self, receiver: Receiver, before: datetime.datetime, seen: set[Staging]) -> bool:
-        backend = receiver.backend
-        for staging in list(backend.orphans(before=before)):
-            # Receivers may share a place, and a dry run would find everything there again.
-            if staging in seen or rows().filter(staged_name=staging.name).exists():
-                continue
-            seen.add(staging)
-            if self.dry_run or self._attempt(functools.partial(backend.discard, staging, (), published=False)):
-                self.summary.orphans += 1
+        for backend in receiver.backends:
+            for staging in list(backend.orphans(before=before)):
+                # Receivers may share a place, and a dry run would find everything there again.
+                if staging in seen or rows().filter(staged_name=staging.name).exists():
+                    continue
+                seen.add(staging)
+                if self.dry_run or self._attempt(functools.partial(backend.discard, staging, (), published=False)):
+                    self.summary.orphans += 1
         return True
 
     def _remove(self, due: Q, counter: str) -> None:

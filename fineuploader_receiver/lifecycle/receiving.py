@@ -223,7 +223,11 @@ class _Attempt:
         self._backend = backend
         try:
             return backend.open_chunk(
-                staging_of(self._upload), index=self._message.index, offset=self._message.offset, token=self._token
+                staging_of(self._upload),
+                index=self._message.index,
+                offset=self._message.offset,
+                size=self._message.size,
+                token=self._token,
             )
         except StagingLost as error:
             raise _BytesLost from error

@@ -50,7 +50,7 @@ def arriving(upload: UploadSession, now: datetime.datetime) -> QuerySet[UploadCh
 
 
 def staging_of(upload: UploadSession) -> Staging:
-    return Staging(upload.staging_root, upload.staged_name)
+    return Staging(upload.staging_root, upload.staged_name, upload.staged_handle)
 
 
 def stored_chunks(upload: UploadSession) -> list[StoredChunk]:

@@ -12,7 +12,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from fineuploader_receiver.backends.base import BackendFailed, OutOfSpace
+from fineuploader_receiver.backends.base import BackendFailed, OutOfSpace, Plan
 from fineuploader_receiver.backends.filesystem import FileSystemBackend
 from fineuploader_receiver.exceptions import (
     ChunkTooLarge,
@@ -129,7 +129,7 @@ def test_permission_is_asked_before_anything_is_stored(
 def test_place_that_cannot_be_made(
     page: Page, number: uuid.UUID, monkeypatch: pytest.MonkeyPatch, error: Exception, answer: type[UploadError]
 ) -> None:
-    def fail(backend: FileSystemBackend) -> Any:
+    def fail(backend: FileSystemBackend, plan: Plan) -> Any:
         raise error
 
     monkeypatch.setattr(FileSystemBackend, "begin", fail)

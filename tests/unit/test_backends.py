@@ -12,7 +12,7 @@ from django.core.files.storage import FileSystemStorage, InMemoryStorage, Storag
 
 from backend_contract import FOREIGN_NAMES, BackendContract, in_an_hour
 from fineuploader_receiver.backends import FILE_SYSTEM, STORAGE, default_backend
-from fineuploader_receiver.backends.base import Backend, Staging, StoredChunk
+from fineuploader_receiver.backends.base import Backend, Plan, Staging, StoredChunk
 from fineuploader_receiver.backends.filesystem import FileSystemBackend
 from fineuploader_receiver.backends.storage import StorageBackend
 from storages_for_tests import MinimalStorage
@@ -83,8 +83,8 @@ class TestStorageBackendOverFileSystemStorage(StorageContract):
         assert list(backend.orphans(before=in_an_hour())) == []
 
     def test_discarding_leaves_no_empty_folder(self, backend: Backend, tmp_path: Path) -> None:
-        place = backend.begin()
-        writer = backend.open_chunk(place, index=0, offset=0, token="0" * 32)
+        place = backend.begin(Plan())
+        writer = backend.open_chunk(place, index=0, offset=0, size=None, token="0" * 32)
         writer.write(b"x")
         writer.commit()
         backend.discard(place, (), published=False)

@@ -20,7 +20,7 @@ from django.core.files.storage import FileSystemStorage
 import fineuploader_receiver
 from backend_contract import PIECES, WHOLE, content, end_late_writer, fresh_name, in_an_hour, put, put_pieces
 from fineuploader_receiver.backends import filesystem
-from fineuploader_receiver.backends.base import BackendFailed, OutOfSpace, Staging, StagingLost, StoredChunk
+from fineuploader_receiver.backends.base import BackendFailed, OutOfSpace, Plan, Staging, StagingLost, StoredChunk
 from fineuploader_receiver.backends.filesystem import FileSystemBackend
 
 ORDER = (0, 1, 2, 3)
@@ -31,12 +31,12 @@ import sys
 from django.conf import settings
 settings.configure()
 from django.core.files.storage import FileSystemStorage
-from fineuploader_receiver.backends.base import Staging
+from fineuploader_receiver.backends.base import Staging, Plan
 from fineuploader_receiver.backends.filesystem import FileSystemBackend
 
 media, root, name = sys.argv[1:]
 backend = FileSystemBackend(FileSystemStorage(media))
-writer = backend.open_chunk(Staging(root, name), index=1, offset=17, token="e" * 32)
+writer = backend.open_chunk(Staging(root, name), index=1, offset=17, size=None, token="e" * 32)
 writer.write(b"child...")
 print("in place" if not writer.key else writer.key, flush=True)
 for line in sys.stdin:
@@ -58,7 +58,7 @@ def backend(media: Path) -> FileSystemBackend:
 
 @pytest.fixture
 def staging(backend: FileSystemBackend) -> Staging:
-    return backend.begin()
+    return backend.begin(Plan())
 
 
 @pytest.fixture(autouse=True)
@@ -158,7 +158,7 @@ def test_failed_copy_leaves_nothing_once_it_is_taken_back_and_may_be_repeated(
 def test_name_that_is_taken_is_never_written_over(backend: FileSystemBackend, staging: Staging) -> None:
     chunks = put_pieces(backend, staging, ORDER)
     name = backend.assemble(staging, chunks, name=fresh_name(), size=len(WHOLE))
-    other = backend.begin()
+    other = backend.begin(Plan())
     with pytest.raises(BackendFailed):
         backend.assemble(other, [put(backend, other, 0, b"other")], name=name, size=5)
     assert content(backend, name) == WHOLE
@@ -175,7 +175,7 @@ def test_staged_file_of_another_size_is_not_published(backend: FileSystemBackend
 
 
 def test_chunk_written_elsewhere_that_is_lost_makes_no_file(backend: FileSystemBackend, staging: Staging) -> None:
-    late = backend.open_chunk(staging, index=1, offset=17, token=TOKEN)
+    late = backend.open_chunk(staging, index=1, offset=17, size=None, token=TOKEN)
     chunks = put_pieces(backend, staging, ORDER)
     late.abort()
     assert chunks[1].key
@@ -185,7 +185,7 @@ def test_chunk_written_elsewhere_that_is_lost_makes_no_file(backend: FileSystemB
 
 
 def test_chunk_written_elsewhere_that_is_short_makes_no_file(backend: FileSystemBackend, staging: Staging) -> None:
-    late = backend.open_chunk(staging, index=1, offset=17, token=TOKEN)
+    late = backend.open_chunk(staging, index=1, offset=17, size=None, token=TOKEN)
     chunks = put_pieces(backend, staging, ORDER)
     late.abort()
     os.truncate(Path(staging.root, staging.name, chunks[1].key), 3)
@@ -215,7 +215,7 @@ def test_failed_write_is_told_and_leaves_other_chunks_intact(
     chunks = put_pieces(backend, staging, ORDER)
     with monkeypatch.context() as patch:
         patch.setattr(os, "pwrite", failing(number))
-        writer = backend.open_chunk(staging, index=1, offset=17, token=TOKEN)
+        writer = backend.open_chunk(staging, index=1, offset=17, size=None, token=TOKEN)
         with pytest.raises(error):
             writer.write(b"no room")
         writer.abort()
@@ -235,7 +235,7 @@ def test_write_that_takes_only_a_part_goes_on(
 
 def test_failed_fsync_is_told_before_the_chunk_counts(media: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     backend = FileSystemBackend(FileSystemStorage(media), durability="chunk")
-    writer = backend.open_chunk(backend.begin(), index=0, offset=0, token=TOKEN)
+    writer = backend.open_chunk(backend.begin(Plan()), index=0, offset=0, size=None, token=TOKEN)
     writer.write(b"x")
     monkeypatch.setattr(os, "fsync", failing(errno.EIO))
     with pytest.raises(BackendFailed):
@@ -251,13 +251,13 @@ def test_place_that_cannot_be_made_is_told(
 ) -> None:
     monkeypatch.setattr(os, "mkdir", failing(number))
     with pytest.raises(error):
-        backend.begin()
+        backend.begin(Plan())
 
 
 def test_chunk_of_a_vanished_upload_is_lost(backend: FileSystemBackend, staging: Staging) -> None:
     backend.discard(staging, (), published=False)
     with pytest.raises(StagingLost):
-        backend.open_chunk(staging, index=0, offset=0, token=TOKEN)
+        backend.open_chunk(staging, index=0, offset=0, size=None, token=TOKEN)
 
 
 def test_file_published_between_opening_and_locking_is_not_written_to(
@@ -274,7 +274,7 @@ def test_file_published_between_opening_and_locking_is_not_written_to(
 
     monkeypatch.setattr(filesystem, "_lock", slow)
     with pytest.raises(StagingLost):
-        backend.open_chunk(staging, index=1, offset=17, token=TOKEN)
+        backend.open_chunk(staging, index=1, offset=17, size=None, token=TOKEN)
     assert path.read_bytes() == WHOLE
 
 
@@ -283,7 +283,7 @@ def test_file_system_without_locks_is_told(
 ) -> None:
     monkeypatch.setattr("fcntl.fcntl", failing(errno.ENOLCK))
     with pytest.raises(BackendFailed):
-        backend.open_chunk(staging, index=0, offset=0, token=TOKEN)
+        backend.open_chunk(staging, index=0, offset=0, size=None, token=TOKEN)
     assert len(backend.check()) == 1
 
 
@@ -340,10 +340,10 @@ def test_free_space_before_there_is_a_folder_is_unknown(media: Path) -> None:
 def test_staged_bytes_are_private(media: Path, tmp_path: Path, staging_dir: str | None) -> None:
     where = None if staging_dir is None else str(tmp_path / staging_dir)
     backend = FileSystemBackend(FileSystemStorage(media), staging_dir=where)
-    staging = backend.begin()
+    staging = backend.begin(Plan())
     folder = Path(staging.root, staging.name)
-    late = backend.open_chunk(staging, index=0, offset=0, token=TOKEN)
-    overtaking = backend.open_chunk(staging, index=0, offset=0, token="e" * 32)
+    late = backend.open_chunk(staging, index=0, offset=0, size=None, token=TOKEN)
+    overtaking = backend.open_chunk(staging, index=0, offset=0, size=None, token="e" * 32)
     assert {path: mode(path) for path in (Path(staging.root), folder, *folder.iterdir())} == {
         Path(staging.root): 0o700,
         folder: 0o700,
@@ -368,7 +368,7 @@ def test_finished_file_has_the_storage_s_mode(
     if not link:
         monkeypatch.setattr(os, "link", failing(errno.EXDEV))
     backend = FileSystemBackend(FileSystemStorage(media, file_permissions_mode=permissions))
-    path, _ = assembled(backend, backend.begin())
+    path, _ = assembled(backend, backend.begin(Plan()))
     assert mode(path) == expected
 
 
@@ -383,7 +383,7 @@ def test_storage_without_a_mode_leaves_it_to_the_umask(
     before = os.umask(umask)
     try:
         backend = FileSystemBackend(FileSystemStorage(media))
-        path, _ = assembled(backend, backend.begin())
+        path, _ = assembled(backend, backend.begin(Plan()))
     finally:
         os.umask(before)
     assert (mode(path), mode(path.parent)) == (0o666 & ~umask, 0o777 & ~umask)
@@ -393,7 +393,7 @@ def test_new_folders_have_the_storage_s_mode_and_old_ones_keep_theirs(media: Pat
     (media / "uploads").mkdir(parents=True)
     (media / "uploads").chmod(0o711)
     backend = FileSystemBackend(FileSystemStorage(media, directory_permissions_mode=0o750))
-    path, _ = assembled(backend, backend.begin())
+    path, _ = assembled(backend, backend.begin(Plan()))
     assert {folder.name: mode(folder) for folder in (path.parent, path.parents[1], path.parents[2])} == {
         path.parent.name: 0o750,
         "2026": 0o750,
@@ -418,7 +418,7 @@ def test_what_is_brought_to_the_disk_and_when(
     synced: list[str] = []
     monkeypatch.setattr(os, "fsync", lambda fd: synced.append(str(Path(f"/proc/self/fd/{fd}").readlink())))
     backend = FileSystemBackend(FileSystemStorage(media), durability=durability)
-    staging = backend.begin()
+    staging = backend.begin(Plan())
     synced.clear()
     chunk = put(backend, staging, 0, WHOLE)
     for_chunk = synced.count(str(data_file(staging)))
@@ -535,7 +535,7 @@ def test_abandoned_upload_is_discarded_although_a_stopped_writer_holds_it(
 
 
 def test_late_writer_in_this_process_is_as_harmless(backend: FileSystemBackend, staging: Staging) -> None:
-    late = backend.open_chunk(staging, index=1, offset=17, token=secrets.token_hex(16))
+    late = backend.open_chunk(staging, index=1, offset=17, size=None, token=secrets.token_hex(16))
     late.write(b"wrong!!!")
     path, chunks = assembled(backend, staging)
     assert backend.discard(staging, chunks, published=True) is False

@@ -62,6 +62,7 @@ HOSTILE = {
     "x." + "y" * 300: "x." + "y" * 30,
     "ä" * 300 + ".txt": "ä" * ((MAX_BYTES - 4) // 2) + ".txt",
     "." * 300 + "txt": "txt",
+    "x" * (MAX_BYTES - 1) + "_y": "x" * (MAX_BYTES - 1),
 }
 
 

@@ -19,7 +19,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone
 
-from fineuploader_receiver.backends.base import BackendFailed
+from fineuploader_receiver.backends.base import BackendFailed, Plan
 from fineuploader_receiver.backends.filesystem import FileSystemBackend
 from fineuploader_receiver.lifecycle import purge as purging
 from fineuploader_receiver.lifecycle import removal
@@ -182,7 +182,7 @@ def test_finished_upload_whose_late_writer_lives_is_tidied_later(
     page: Page, partial: uuid.UUID, backend: FileSystemBackend
 ) -> None:
     upload = row(partial)
-    late = backend.open_chunk(staging_of(upload), index=0, offset=0, token="f" * 32)
+    late = backend.open_chunk(staging_of(upload), index=0, offset=0, size=None, token="f" * 32)
     page.chunk(partial, 2)
     assert purge() == NOTHING
     late.write(b"wrong!")
@@ -275,7 +275,7 @@ def test_owners_without_uploads_are_forgotten(page: Page, other_page: Page, opti
 
 def orphan(backend: FileSystemBackend, *, age: datetime.timedelta) -> Path:
     """Staged bytes without a row."""
-    staging = backend.begin()
+    staging = backend.begin(Plan())
     folder = Path(staging.root, staging.name)
     past = time.time() - age.total_seconds()
     for path in (folder / "data", folder):

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from backend_contract import WHOLE, content, fresh_name, in_an_hour, put, put_pieces
 from fineuploader_receiver.backends import storage as module
-from fineuploader_receiver.backends.base import BackendFailed, OutOfSpace, StagingLost, StoredChunk
+from fineuploader_receiver.backends.base import BackendFailed, OutOfSpace, Plan, StagingLost, StoredChunk
 from fineuploader_receiver.backends.storage import ChunkReader, StorageBackend
 from storages_for_tests import MinimalStorage
 
@@ -85,7 +85,7 @@ def backend_over(**trouble: Exception) -> StorageBackend:
 )
 def test_chunk_that_the_storage_does_not_take_is_told(trouble: Exception, error: type[Exception]) -> None:
     backend = backend_over(save=trouble)
-    writer = backend.open_chunk(backend.begin(), index=0, offset=0, token=TOKEN)
+    writer = backend.open_chunk(backend.begin(Plan()), index=0, offset=0, size=None, token=TOKEN)
     writer.write(b"x")
     with pytest.raises(error):
         writer.commit()
@@ -97,7 +97,7 @@ def test_file_that_the_storage_does_not_take_is_told_and_can_be_tried_again(
     trouble: Exception, error: type[Exception]
 ) -> None:
     backend = backend_over()
-    staging = backend.begin()
+    staging = backend.begin(Plan())
     chunks = put_pieces(backend, staging, ORDER)
     backend.storage.trouble = {"save": trouble}  # type: ignore[attr-defined]
     with pytest.raises(error):
@@ -110,7 +110,7 @@ def test_file_that_the_storage_does_not_take_is_told_and_can_be_tried_again(
 def test_chunk_that_cannot_be_read_back_is_not_taken_for_lost() -> None:
     """Guards against an outage of the store that makes the client send everything again."""
     backend = backend_over()
-    staging = backend.begin()
+    staging = backend.begin(Plan())
     chunks = put_pieces(backend, staging, ORDER)
     backend.storage.trouble = {"open": AWAY}  # type: ignore[attr-defined]
     with pytest.raises(BackendFailed):
@@ -121,7 +121,7 @@ def test_storage_that_keeps_less_than_it_was_given_makes_no_file() -> None:
     storage = CuttingStorage()
     storage.contents = {}
     backend = StorageBackend(storage)
-    staging = backend.begin()
+    staging = backend.begin(Plan())
     chunk = put(backend, staging, 0, b"12345")
     longer = StoredChunk(index=1, offset=5, size=5, key=put(backend, staging, 1, b"67890").key)
     name = fresh_name()
@@ -132,7 +132,7 @@ def test_storage_that_keeps_less_than_it_was_given_makes_no_file() -> None:
 
 def test_storage_that_cannot_measure_is_believed() -> None:
     backend = backend_over(size=NotImplementedError())
-    staging = backend.begin()
+    staging = backend.begin(Plan())
     name = backend.assemble(staging, put_pieces(backend, staging, ORDER), name=fresh_name(), size=len(WHOLE))
     assert content(backend, name) == WHOLE
 
@@ -140,7 +140,7 @@ def test_storage_that_cannot_measure_is_believed() -> None:
 @pytest.mark.parametrize("method", ["delete", "listdir"])
 def test_bytes_that_cannot_be_deleted_are_told(method: str) -> None:
     backend = backend_over()
-    staging = backend.begin()
+    staging = backend.begin(Plan())
     chunk = put(backend, staging, 0, b"x")
     backend.storage.trouble = {method: AWAY}  # type: ignore[attr-defined]
     with pytest.raises(BackendFailed):
@@ -154,7 +154,7 @@ def test_finished_file_that_cannot_be_deleted_is_told() -> None:
 
 def test_abort_never_raises() -> None:
     backend = backend_over(delete=AWAY)
-    writer = backend.open_chunk(backend.begin(), index=0, offset=0, token=TOKEN)
+    writer = backend.open_chunk(backend.begin(Plan()), index=0, offset=0, size=None, token=TOKEN)
     writer.write(b"x")
     writer.commit()
     writer.abort()
@@ -195,7 +195,7 @@ def test_full_disk_below_the_spool_is_told(monkeypatch: pytest.MonkeyPatch) -> N
     """Guards against a full disk that is found out when the buffer is written, and answered as a fault of ours."""
     monkeypatch.setattr(tempfile, "SpooledTemporaryFile", lambda *args, **kwargs: FullDisk())
     backend = backend_over()
-    writer = backend.open_chunk(backend.begin(), index=0, offset=0, token=TOKEN)
+    writer = backend.open_chunk(backend.begin(Plan()), index=0, offset=0, size=None, token=TOKEN)
     writer.write(b"x")
     with pytest.raises(OutOfSpace):
         writer.commit()
@@ -209,7 +209,7 @@ def test_large_chunk_is_spooled_where_the_site_says(
     if option == "FILE_UPLOAD_TEMP_DIR":
         settings.FILE_UPLOAD_TEMP_DIR = str(tmp_path)
     backend = StorageBackend(InMemoryStorage(), staging_dir=str(tmp_path) if option == "staging_dir" else None)
-    writer = backend.open_chunk(backend.begin(), index=0, offset=0, token=TOKEN)
+    writer = backend.open_chunk(backend.begin(Plan()), index=0, offset=0, size=None, token=TOKEN)
     assert open_files(tmp_path) == []
     writer.write(b"x" * SPOOLED)
     assert len(open_files(tmp_path)) == 1
@@ -219,7 +219,7 @@ def test_large_chunk_is_spooled_where_the_site_says(
 
 def test_aborted_chunk_leaves_no_object() -> None:
     backend = backend_over()
-    writer = backend.open_chunk(backend.begin(), index=0, offset=0, token=TOKEN)
+    writer = backend.open_chunk(backend.begin(Plan()), index=0, offset=0, size=None, token=TOKEN)
     writer.write(b"x")
     writer.commit()
     writer.abort()
@@ -319,8 +319,8 @@ def test_files_of_a_local_storage_are_flushed_as_durability_says(
     """Chunks of a storage on this host were taken for safe from a power cut though nothing had flushed them."""
     names = flushed(monkeypatch)
     backend = StorageBackend(FileSystemStorage(tmp_path / "media"), durability="publish")
-    staging = backend.begin()
-    writer = backend.open_chunk(staging, index=0, offset=0, token="0" * 32)
+    staging = backend.begin(Plan())
+    writer = backend.open_chunk(staging, index=0, offset=0, size=None, token="0" * 32)
     writer.write(b"bytes")
     chunk = StoredChunk(index=0, offset=0, size=5, key=writer.commit())
     assert (backend.durable, names) == (False, [])
@@ -328,7 +328,7 @@ def test_files_of_a_local_storage_are_flushed_as_durability_says(
     assert names == ["file", "deep", "media"]
 
     lasting = StorageBackend(FileSystemStorage(tmp_path / "media"), durability="chunk")
-    writer = lasting.open_chunk(staging, index=1, offset=5, token="1" * 32)
+    writer = lasting.open_chunk(staging, index=1, offset=5, size=None, token="1" * 32)
     writer.write(b"more")
     names.clear()
     key = writer.commit()
