@@ -4,8 +4,9 @@ The lifecycle decides *whether* something happens, by rows; a backend makes it h
 
 * The lifecycle asks a backend whether an upload `suits` it before `begin`, and the row remembers which one it got.
 * The lifecycle opens a writer before it claims the chunk's row, writes only after the claim succeeded, and marks the
-  row stored only after `commit` returned. It calls `abort` where either fails, also after `commit`, and `forget` for
-  an attempt whose claim it took over.
+  row stored only after `commit` returned; then it calls `close`. It calls `abort` where either fails, also after
+  `commit`. Of several attempts at one chunk the first one that is whole counts, whoever claimed last, so each must keep
+  its bytes where no other attempt writes, until `close`. `forget` is called for attempts that nobody will name again.
 * It calls `assemble` only when every chunk is stored, possibly several times and from several processes at once, each
   time with a name that only this attempt uses; the loser calls `retract` with its own name. A backend of `fixed_name`
   gets the name that `begin` got, every time, and is asked to `retract` only when the upload is to vanish.
@@ -100,6 +101,10 @@ class ChunkWriter(abc.ABC):
     def abort(self) -> None:
         """Forget the bytes, committed or not; again is fine. Never raises: what cannot go is left to `discard`."""
 
+    def close(self) -> None:
+        """Let other attempts have the place: the row says by now whose bytes count. Again is fine; never raises."""
+        return
+
 
 class Backend(abc.ABC):
     """Keeps the chunks of one receiver's uploads and turns them into files in `storage`."""
@@ -164,7 +169,7 @@ class Backend(abc.ABC):
         """
 
     def forget(self, staging: Staging, key: str) -> None:
-        """Delete the bytes of an overtaken attempt, whose process may be dead, where `discard` would not find them.
+        """Delete the bytes of an attempt that came too late, or died, where `discard` would not find them.
 
         Never raises. `key` is what the attempt's writer said when it was opened.
         """

@@ -260,20 +260,19 @@ class FileChunkWriter(ChunkWriter):
                 os.fsync(self._fd)
                 if self._path:
                     _sync_folder(os.path.dirname(self._path))
-            self._close()
         return self.key
 
     def abort(self) -> None:
-        with contextlib.suppress(OSError):
-            self._close()
+        self.close()
         if self._path:
             with contextlib.suppress(OSError):
                 os.unlink(self._path)
 
-    def _close(self) -> None:
+    def close(self) -> None:
         if self._fd >= 0:
             fd, self._fd = self._fd, -1
-            os.close(fd)
+            with contextlib.suppress(OSError):
+                os.close(fd)
 
 
 @contextlib.contextmanager

@@ -2,19 +2,21 @@
 
 The order of steps is what keeps promises 1 to 4. (1) The backend opens a writer. (2) The chunk's row is claimed with
 the attempt's token. (3) Bytes flow, counted. (4) The writer commits. (5) One transaction counts the chunk on the upload
-and marks its row stored, by compare-and-swap on the token. A crash between any two of them leaves an index that is not
-stored, which the client's repeat stores. No transaction is open while bytes flow.
+and marks its row stored, if it is not stored yet. A crash between any two of them leaves an index that is not stored,
+which the client's repeat stores. No transaction is open while bytes flow.
+
+Of two attempts at one chunk the first that is whole counts: on a slow store behind an impatient proxy, the last that
+claimed would be overtaken again and again. The row keeps the keys of all attempts until one of them is stored.
 """
 
 from __future__ import annotations
 
 import logging
-import secrets
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from django.db import DatabaseError, IntegrityError, transaction
+from django.db import transaction
 from django.db.models import Case, Exists, F, Q, Value, When
 from django.db.models.functions import Greatest
 
@@ -33,25 +35,33 @@ from ..exceptions import (
     UploadLost,
     WrongKind,
 )
-from ..models import UploadChunk, UploadSession, database
+from ..models import UploadSession, database
 from ..owners import Caller
 from ..protocol.messages import Receipt, UploadMessage
 from ..receivers import Receiver
 from ..signals import chunk_received
 from .admission import Admission, admit, file_too_large, give_up_lost
+from .claims import Claim, RowGone
 from .completion import finish
 from .notify import notify
 from .pages import PARALLEL_CHUNKS, began_earlier, may_break_on_reset, sends_done
 from .removal import IDLE, drop
 from .sniffing import SNIFF_SIZE, check_type, sniff
-from .uploads import State, arriving, chunk_rows, has_all, merge_params, reload, rows, staging_of
+from .uploads import (
+    State,
+    arriving,
+    has_all,
+    merge_params,
+    reload,
+    rows,
+    staging_of,
+)
 
 logger = logging.getLogger(__name__)
 
 Content = Iterator["bytes | memoryview"]
 
 HEARTBEAT_SECONDS = 30.0
-CLAIM_ATTEMPTS = 20
 COMPANY_SECONDS = 1.0
 """How far apart requests may arrive that were sent at the same moment."""
 SPACE_CHECK_BYTES = 64 * 2**20
@@ -59,10 +69,6 @@ SPACE_CHECK_BYTES = 64 * 2**20
 
 class _BytesLost(Exception):
     """The staged bytes of an upload are not where they were; nothing of the body has been read."""
-
-
-class _RowGone(Exception):
-    """The row of an upload vanished; nothing of the body has been read."""
 
 
 def receive(receiver: Receiver, caller: Caller, message: UploadMessage, content: Content) -> Receipt:
@@ -83,7 +89,7 @@ def receive(receiver: Receiver, caller: Caller, message: UploadMessage, content:
         except _BytesLost:
             give_up_lost(receiver, admission.upload, message)
             continue
-        except _RowGone:
+        except RowGone:
             continue
         if stored:
             notify(chunk_received, upload=admission.upload, request=caller.request)
@@ -191,7 +197,7 @@ class _Attempt:
         self._upload = admission.upload
         self._now = admission.now
         self._created = admission.created
-        self._token = secrets.token_hex(16)
+        self._claim = Claim(admission.upload, message.index)
         self._head = b""
         self._size = 0
         self._may_be_stored = False
@@ -200,7 +206,7 @@ class _Attempt:
         """True when this attempt's bytes are the chunk; False when others' are, and `measured` may be unread."""
         writer = self._open()
         try:
-            if not self._claim(writer.key):
+            if not self._take_claim(writer.key):
                 writer.abort()
                 return False
             self._copy(measured, writer)
@@ -210,10 +216,12 @@ class _Attempt:
                 return True
             writer.abort()
         except BaseException as error:
-            if not self._is_stored():
+            if not (self._may_be_stored and self._claim.is_stored()):
                 writer.abort()
             self._undo(error)
             raise
+        finally:
+            writer.close()
         return self._outrun()
 
     def _open(self) -> ChunkWriter:
@@ -227,7 +235,7 @@ class _Attempt:
                 index=self._message.index,
                 offset=self._message.offset,
                 size=self._message.size,
-                token=self._token,
+                token=self._claim.token,
             )
         except StagingLost as error:
             raise _BytesLost from error
@@ -238,36 +246,9 @@ class _Attempt:
             self._undo(error)
             raise StorageFailed from error
 
-    def _claim(self, key: str) -> bool:
-        """Make the chunk's row ours. False when it is stored already."""
-        values = {
-            "token": self._token,
-            "key": key,
-            "claimed_at": self._now,
-            "offset": self._message.offset,
-            "size": self._message.size or 0,
-        }
-        row = chunk_rows(self._upload).filter(index=self._message.index)
-        for _ in range(CLAIM_ATTEMPTS):
-            try:
-                in_transaction(database(), lambda: self._insert(values))
-                return True
-            except IntegrityError:
-                # There is such a row, or the upload's own is gone.
-                pass
-            overtaken = row.filter(stored=False).values_list("key", flat=True).first()
-            if in_transaction(database(), lambda: row.filter(stored=False).update(**values)):
-                self._backend.forget(staging_of(self._upload), overtaken or "")
-                return True
-            if row.filter(stored=True).exists():
-                return False
-            if not rows().filter(pk=self._upload.pk).exists():
-                raise _RowGone
-        raise Busy
-
-    def _insert(self, values: dict[str, Any]) -> None:
-        chunks = UploadChunk.objects.using(database())
-        chunks.create(session_id=self._upload.pk, index=self._message.index, **values)
+    def _take_claim(self, key: str) -> bool:
+        message = self._message
+        return self._claim.take(key=key, offset=message.offset, size=message.size or 0, now=self._now)
 
     def _copy(self, measured: Measured, writer: ChunkWriter) -> None:
         """Stream the body into the writer. Raises an UploadError as soon as it cannot be right."""
@@ -310,29 +291,30 @@ class _Attempt:
     def _beat(self) -> None:
         """Show that bytes are arriving: the claim does not lapse, the upload does not expire."""
         self._now = now = database_now(database())
-        chunk = chunk_rows(self._upload).filter(index=self._message.index, token=self._token)
-        in_transaction(database(), lambda: chunk.update(claimed_at=now))
+        self._claim.renew(now)
         alive = rows().filter(pk=self._upload.pk, state=State.RECEIVING)
         fields = {"updated_at": now, "expires_at": now + self._receiver.options.expire_after}
         in_transaction(database(), lambda: alive.update(**fields))
 
     def _commit(self, key: str) -> bool:
-        """Count the chunk and mark it stored, in one transaction. False when the claim or the upload was taken away."""
+        """Count the chunk and mark it stored, together. False when it was stored before, or the upload is over."""
         fields = self._upload_fields()
 
-        def commit() -> bool:
+        def commit() -> list[str] | None:
             if not rows().filter(pk=self._upload.pk, state=State.RECEIVING).update(**fields):
-                return False
-            mine = chunk_rows(self._upload).filter(index=self._message.index, token=self._token, stored=False)
-            if mine.update(stored=True, size=self._size, key=key):
-                if {**self._upload.params, **self._message.params} != self._upload.params:
-                    merge_params(self._upload, self._message.params)
-                return True
-            transaction.set_rollback(True, using=database())
-            return False
+                return None
+            others = self._claim.store(key=key, size=self._size)
+            if others is None:
+                transaction.set_rollback(True, using=database())
+            elif {**self._upload.params, **self._message.params} != self._upload.params:
+                merge_params(self._upload, self._message.params)
+            return others
 
-        if not in_transaction(database(), commit):
+        others = in_transaction(database(), commit)
+        if others is None:
             return False
+        for other in others:
+            self._backend.forget(staging_of(self._upload), other)
         self._upload.received_bytes += self._size
         return True
 
@@ -380,7 +362,7 @@ class _Attempt:
 
         False when the chunk is there without us. Raises Busy where it is not, and the client must send it again.
         """
-        self._unclaim()
+        self._claim.give_up(self._now)
         deadline = time.monotonic() + HEARTBEAT_SECONDS
         while time.monotonic() < deadline:
             found = reload(self._upload)
@@ -388,7 +370,7 @@ class _Attempt:
                 raise Busy
             if found[0].state in (State.ASSEMBLING, State.COMPLETE):
                 return False
-            stored = chunk_rows(self._upload).filter(index=self._message.index).values_list("stored", flat=True).first()
+            stored = self._claim.look()
             if stored:
                 return False
             if stored is None:
@@ -397,23 +379,10 @@ class _Attempt:
             time.sleep(0.1)
         raise Busy
 
-    def _is_stored(self) -> bool:
-        """Whether our commit took effect though its answer was lost; in doubt, yes: bytes can be discarded later."""
-        if not self._may_be_stored:
-            return False
-        try:
-            return chunk_rows(self._upload).filter(index=self._message.index, token=self._token, stored=True).exists()
-        except DatabaseError:
-            return True
-
-    def _unclaim(self) -> None:
-        mine = chunk_rows(self._upload).filter(index=self._message.index, token=self._token, stored=False)
-        in_transaction(database(), mine.delete)
-
     def _undo(self, error: BaseException) -> None:
         """Leave nothing of a failed attempt: neither its claim nor an upload that exists only because of it."""
         try:
-            self._unclaim()
+            self._claim.give_up(self._now)
             if isinstance(error, WrongKind):
                 drop(self._receiver, self._upload, refusal=error)
             elif self._created:

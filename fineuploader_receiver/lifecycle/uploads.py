@@ -17,6 +17,9 @@ from .boot import current_boot
 
 State = UploadSession.State
 
+KEY_SEPARATOR = "\n"
+"""Between the keys of several attempts at a chunk that is not stored yet."""
+
 CLAIM_LAPSE = datetime.timedelta(seconds=90)
 """How long after its last sign of life a claimed chunk still counts as being received."""
 
@@ -62,7 +65,16 @@ def stored_chunks(upload: UploadSession) -> list[StoredChunk]:
 def staged_chunks(upload: UploadSession) -> list[StoredChunk]:
     """Stored and merely claimed chunks: everything that may have left bytes somewhere."""
     values = chunk_rows(upload).order_by("index").values_list("index", "offset", "size", "key")
-    return [StoredChunk(index=index, offset=offset, size=size, key=key) for index, offset, size, key in values]
+    return [
+        StoredChunk(index=index, offset=offset, size=size, key=key)
+        for index, offset, size, keys in values
+        for key in split_keys(keys)
+    ]
+
+
+def split_keys(keys: str) -> list[str]:
+    """The keys of all attempts at a chunk; empty ones, of attempts whose place is known without, are left out."""
+    return [key for key in keys.split(KEY_SEPARATOR) if key]
 
 
 def was_lost(receiver: Receiver, upload: UploadSession) -> bool:

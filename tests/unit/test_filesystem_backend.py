@@ -43,6 +43,7 @@ for line in sys.stdin:
     writer.write(b"LATE BYTES")
     print("written", flush=True)
 writer.commit()
+writer.close()
 """
 
 

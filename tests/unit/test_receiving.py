@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -28,7 +27,8 @@ from fineuploader_receiver.exceptions import (
     TypeNotAllowed,
     UploadError,
 )
-from fineuploader_receiver.lifecycle import receiving
+from fineuploader_receiver.lifecycle import claims, receiving
+from fineuploader_receiver.lifecycle.uploads import staging_of
 from fineuploader_receiver.models import UploadChunk, UploadSession, UploadTombstone
 from fineuploader_receiver.protocol.messages import Receipt, UploadMessage
 from flowtools import STORAGES, kept_bytes
@@ -88,7 +88,7 @@ def kill(patch: pytest.MonkeyPatch, writer: type[ChunkWriter]) -> None:
 
 def close_files(writer: ChunkWriter) -> None:
     if isinstance(writer, FileChunkWriter):
-        writer._close()
+        writer.close()
     elif isinstance(writer, StorageChunkWriter):
         writer._spool.close()
 
@@ -114,10 +114,8 @@ def then_die(call: Callable[..., Any]) -> Callable[..., Any]:
 
 
 STEPS: dict[str, Callable[[pytest.MonkeyPatch, type[ChunkWriter]], None]] = {
-    "before the claim": lambda patch, writer: patch.setattr(receiving._Attempt, "_claim", die),
-    "after the claim": lambda patch, writer: patch.setattr(
-        receiving._Attempt, "_claim", then_die(receiving._Attempt._claim)
-    ),
+    "before the claim": lambda patch, writer: patch.setattr(claims.Claim, "take", die),
+    "after the claim": lambda patch, writer: patch.setattr(claims.Claim, "take", then_die(claims.Claim.take)),
     "before the bytes are kept": lambda patch, writer: patch.setattr(writer, "commit", die),
     "after the bytes are kept": lambda patch, writer: patch.setattr(writer, "commit", then_die(writer.commit)),
     "before the row says so": lambda patch, writer: patch.setattr(receiving._Attempt, "_commit", die),
@@ -294,22 +292,61 @@ def test_overtaken_attempt_does_not_count_twice(page: Page, number: uuid.UUID, w
     assert content(number) == DATA
 
 
-def test_attempt_whose_successor_fails_is_told_at_once(
-    page: Page, number: uuid.UUID, writer: type[ChunkWriter]
-) -> None:
-    """Guards against a worker that waits half a minute for a chunk which nobody sends."""
+def test_attempt_whose_successor_fails_is_the_chunk(page: Page, number: uuid.UUID, writer: type[ChunkWriter]) -> None:
+    """Guards against bytes that arrived whole and were given up for a repeat that did not."""
 
     def fail() -> None:
         with pytest.raises(TruncatedBody):
             send(page, page.chunk_message(number, 1), breaking(part(1)))
 
     page.chunk(number, 0)
-    started = time.monotonic()
-    with pytest.raises(Busy):
-        send(page, page.chunk_message(number, 1), with_another_in_the_middle(part(1), fail))
-    assert time.monotonic() - started < receiving.HEARTBEAT_SECONDS / 2
+    late = with_another_in_the_middle(part(1), fail)
+    assert send(page, page.chunk_message(number, 1), late) == MORE
+    assert page.chunk(number, 2) == DONE
+    assert content(number) == DATA
+    expire()
+    assert leftovers() == {}
+
+
+def test_first_whole_attempt_counts_though_another_has_claimed_since(
+    page: Page, number: uuid.UUID, writer: type[ChunkWriter]
+) -> None:
+    """Guards against a slow store behind an impatient proxy, where each repeat would overtake the attempt before it."""
+    page.chunk(number, 0)
+    repeat = claims.Claim(row(number), 1)
+    place = staging_of(row(number))
+    other = page.receiver.backend.open_chunk(place, index=1, offset=10, size=10, token=repeat.token)
+
+    def claim() -> None:
+        assert repeat.take(key=other.key, offset=10, size=10, now=timezone.now())
+
+    assert send(page, page.chunk_message(number, 1), with_another_in_the_middle(part(1), claim)) == MORE
+    assert (repeat.look(), repeat.is_stored()) == (True, False)
+    assert repeat.store(key=other.key, size=10) is None
+    other.abort()
+    assert page.chunk(number, 2) == DONE
+    assert content(number) == DATA
+    expire()
+    assert leftovers() == {}
+
+
+def test_attempts_that_died_leave_nothing_where_the_store_cannot_list(
+    page: Page, number: uuid.UUID, writer: type[ChunkWriter]
+) -> None:
+    page.chunk(number, 0)
+    for _ in range(3):
+        dead = claims.Claim(row(number), 1)
+        attempt = page.receiver.backend.open_chunk(
+            staging_of(row(number)), index=1, offset=10, size=10, token=dead.token
+        )
+        assert dead.take(key=attempt.key, offset=10, size=10, now=timezone.now())
+        attempt.write(part(1))
+        attempt.commit()
+        attempt.close()
     page.chunks(number, 1, 2)
     assert content(number) == DATA
+    expire()
+    assert leftovers() == {}
 
 
 def test_attempt_at_an_upload_that_is_deleted_meanwhile(
