@@ -13,6 +13,7 @@ import contextlib
 import datetime
 import errno
 import fcntl
+import functools
 import os
 import re
 import secrets
@@ -72,6 +73,7 @@ class FileSystemBackend(Backend):
             if self.durable:
                 _sync_folder(_folder(staging))
                 _sync_folder(staging.root)
+                _sync_entry(*_entry(staging.root))
         return staging
 
     def open_chunk(self, staging: Staging, *, index: int, offset: int, size: int | None, token: str) -> ChunkWriter:
@@ -94,13 +96,12 @@ class FileSystemBackend(Backend):
             alone = _lock(fd, 0, _LAST_INDEX)
             if alone:
                 self._merge(staging, chunks, fd)
-                self._seal(fd, size)
+                self._seal_staged(fd, size)
             made = self._make_folders(os.path.dirname(target))
             if not (alone and _link(_data(staging), target)):
                 self._copy(staging, chunks, fd, target, size)
             if self.durability != "none":
-                for folder in made:
-                    _sync_folder(folder)
+                self._sync_way(made)
         return name
 
     def retract(self, name: str) -> None:
@@ -178,6 +179,13 @@ class FileSystemBackend(Backend):
                     os.lseek(fd, chunk.offset, os.SEEK_SET)
                     _transfer(source, 0, chunk.size, fd)
 
+    def _seal_staged(self, fd: int, size: int) -> None:
+        """Like `_seal`; what the system could not write is lost with its pages, and a second fsync would not say so."""
+        try:
+            self._seal(fd, size)
+        except OSError as error:
+            raise StagingLost(f"The staged file could not be flushed: {error}") from error
+
     def _seal(self, fd: int, size: int) -> None:
         if os.fstat(fd).st_size != size:
             raise StagingLost("The staged file does not have the size of the upload.")
@@ -201,6 +209,15 @@ class FileSystemBackend(Backend):
         finally:
             os.close(copy)
         os.rename(_partial(target), target)
+
+    def _sync_way(self, changed: list[str]) -> None:
+        """Flush the folders that we changed, and the entries of those above, which others may just have made."""
+        for folder in changed:
+            _sync_folder(folder)
+        folder = changed[-1]
+        while folder.startswith(os.path.join(self.storage.location, "")):
+            _sync_entry(*_entry(folder))
+            folder = os.path.dirname(folder)
 
     def _make_folders(self, folder: str) -> list[str]:
         """Make a folder and its parents, and return every folder whose entries changed, deepest first."""
@@ -260,6 +277,9 @@ class FileChunkWriter(ChunkWriter):
                 os.fsync(self._fd)
                 if self._path:
                     _sync_folder(os.path.dirname(self._path))
+            # Network file systems report at a close what they could not write. Ours keeps the lock until the row is
+            # written, so this is the close of a duplicate.
+            os.close(os.dup(self._fd))
         return self.key
 
     def abort(self) -> None:
@@ -348,6 +368,20 @@ def _transfer(source: int, start: int, size: int, target: int) -> None:
 def _sync_folder(path: str) -> None:
     with _opened(path, os.O_RDONLY | os.O_DIRECTORY) as fd:
         os.fsync(fd)
+
+
+def _entry(folder: str) -> tuple[str, tuple[int, int]]:
+    """Where a folder is named, and which folder it is."""
+    state = os.stat(folder)
+    return os.path.dirname(folder), (state.st_dev, state.st_ino)
+
+
+@functools.lru_cache(maxsize=1000)
+def _sync_entry(parent: str, folder: tuple[int, int]) -> None:
+    """Flush the entry of a folder in its parent, once per process: whoever made it may be dead, or not that far yet."""
+    with contextlib.suppress(PermissionError):
+        # A parent that we may not even read is none that anybody of ours has made something in.
+        _sync_folder(parent)
 
 
 def _file_system(path: str) -> str:

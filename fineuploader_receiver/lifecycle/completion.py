@@ -176,8 +176,11 @@ def _take_lease(receiver: Receiver, upload: UploadSession, now: datetime.datetim
     held = upload.lease_until is not None and upload.lease_until > now
     if upload.state == State.REMOVING or (upload.state == State.ASSEMBLING and held):
         return False
+    if was_lost(receiver, upload):
+        drop(receiver, upload, only=free)
+        raise UploadLost
     if not upload.published:
-        _check_staged(receiver, upload, free)
+        _check_staged(receiver, upload)
     fields: dict[str, Any] = {
         "state": State.ASSEMBLING,
         "lease_token": secrets.token_hex(16),
@@ -199,10 +202,7 @@ def _has_fixed_name(receiver: Receiver, upload: UploadSession) -> bool:
     return backend is not None and backend.fixed_name
 
 
-def _check_staged(receiver: Receiver, upload: UploadSession, free: Q) -> None:
-    if was_lost(receiver, upload):
-        drop(receiver, upload, only=free)
-        raise UploadLost
+def _check_staged(receiver: Receiver, upload: UploadSession) -> None:
     if not all_stored(upload):
         raise Busy
     backend = receiver.backend_of(upload)
@@ -281,7 +281,10 @@ class _Completion:
             with contextlib.suppress(BackendFailed):
                 self._give_up_file(backend, name)
             raise
-        fields = {"file": name, "published": True, "total_size": size}
+        fields: dict[str, Any] = {"file": name, "published": True, "total_size": size}
+        if backend.durability != "none":
+            # The file outlives this boot of the machine, and the staged bytes are not needed any more.
+            fields["boot_id"] = ""
         if not in_transaction(database(), lambda: self._held().update(**fields)):
             self._give_up_file(backend, name)
             return False

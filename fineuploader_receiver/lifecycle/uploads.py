@@ -78,12 +78,8 @@ def split_keys(keys: str) -> list[str]:
 
 
 def was_lost(receiver: Receiver, upload: UploadSession) -> bool:
-    """Whether the bytes are out of reach, or were acknowledged without fsync before this machine last booted.
-
-    A file that was published before that is flushed, and the staged bytes are not needed any more.
-    """
-    rebooted = upload.boot_id not in ("", current_boot())
-    return receiver.backend_of(upload) is None or (rebooted and not upload.published)
+    """Whether the bytes are out of reach, or were acknowledged without fsync before this machine last booted."""
+    return upload.boot_id not in ("", current_boot()) or receiver.backend_of(upload) is None
 
 
 def merge_params(upload: UploadSession, params: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ from django.utils import timezone
 from fakeuploader import ClientUpload, FakeUploader
 from fineuploader_receiver.backends.base import BackendFailed
 from fineuploader_receiver.exceptions import HookFailed, StorageFailed, UploadLost
-from fineuploader_receiver.lifecycle import completion, naming
+from fineuploader_receiver.lifecycle import completion, naming, uploads
 from fineuploader_receiver.models import UploadChunk, UploadSession
 from fineuploader_receiver.protocol.messages import Receipt
 from fineuploader_receiver.receivers import Receiver
@@ -203,6 +203,30 @@ def test_bytes_from_before_a_reboot_are_never_published(
         page.done(whole) if through == "done" else page.chunk(whole, 1)
     assert published == []
     assert (UploadSession.objects.count(), kept_bytes()) == (0, {})
+
+
+@pytest.mark.parametrize("durability", ["none", "publish", "chunk"])
+def test_published_file_outlives_a_reboot_only_if_it_was_flushed(
+    page: Page, whole: uuid.UUID, options: Options, monkeypatch: pytest.MonkeyPatch, durability: str
+) -> None:
+    """Guards against completing with a file that was linked, never flushed, and is full of zeros after a power cut."""
+    options(DURABILITY=durability)
+
+    def fail(*_: Any) -> None:
+        raise RuntimeError("the shop is closed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Receiver, "completed", fail)
+        with pytest.raises(HookFailed):
+            page.done(whole)
+    monkeypatch.setattr(uploads, "current_boot", lambda: "another start")
+    if durability == "none":
+        with pytest.raises(UploadLost):
+            page.done(whole)
+        assert (UploadSession.objects.count(), kept_bytes()) == (0, {})
+    else:
+        assert page.done(whole) == Receipt(complete=True)
+        assert content_of(whole) == DATA
 
 
 def test_bytes_of_this_start_are_published(page: Page, whole: uuid.UUID) -> None:

@@ -244,6 +244,36 @@ def test_failed_fsync_is_told_before_the_chunk_counts(media: Path, monkeypatch: 
     writer.abort()
 
 
+def test_error_that_only_a_close_tells_is_told_before_the_chunk_counts(
+    backend: FileSystemBackend, staging: Staging, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Guards against acknowledging what a network file system, over its quota, could not write back."""
+    writer = backend.open_chunk(staging, index=0, offset=0, size=None, token=TOKEN)
+    writer.write(b"x")
+    close = os.close
+
+    def close_in_vain(fd: int) -> None:
+        close(fd)
+        raise OSError(errno.EDQUOT, "over quota")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "close", close_in_vain)
+        with pytest.raises(OutOfSpace):
+            writer.commit()
+    writer.abort()
+
+
+def test_staged_file_that_cannot_be_flushed_is_lost(
+    media: Path, backend: FileSystemBackend, staging: Staging, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Guards against a file with a hole: a second fsync succeeds, though the pages of the first are gone."""
+    chunk = put(backend, staging, 0, WHOLE)
+    monkeypatch.setattr(os, "fsync", failing(errno.EIO))
+    with pytest.raises(StagingLost):
+        backend.assemble(staging, [chunk], name=fresh_name(), size=len(WHOLE))
+    assert not (media / "uploads").exists()
+
+
 @pytest.mark.parametrize(
     ("number", "error"), [(errno.ENOSPC, OutOfSpace), (errno.EACCES, BackendFailed), (errno.EROFS, BackendFailed)]
 )
@@ -433,6 +463,33 @@ def test_what_is_brought_to_the_disk_and_when(
         "folders": {Path(folder).name for folder in folders},
     } == expected
     assert (str(media / random_folder) in synced) is (durability != "none")
+
+
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """What is flushed from now on, by a process that has flushed nothing before."""
+    filesystem._sync_entry.cache_clear()
+    paths: list[Path] = []
+    monkeypatch.setattr(os, "fsync", lambda fd: paths.append(Path(f"/proc/self/fd/{fd}").readlink()))
+    return paths
+
+
+def test_folders_that_somebody_else_has_just_made_are_flushed_as_well(
+    media: Path, synced: list[Path], backend: FileSystemBackend, staging: Staging
+) -> None:
+    """Guards against a power cut that takes the year's folder, whose maker was not at its fsync yet."""
+    name = fresh_name()
+    (media / name).parents[1].mkdir(parents=True)
+    chunk = put(backend, staging, 0, WHOLE)
+    backend.assemble(staging, [chunk], name=name, size=len(WHOLE))
+    assert {media, *(media / name).parents} <= {*synced, *media.parents}
+
+
+def test_chunk_s_durability_covers_the_staging_folder_itself(media: Path, synced: list[Path]) -> None:
+    """Guards against a power cut that takes the folder of all staged files, made for the first of them."""
+    backend = FileSystemBackend(FileSystemStorage(media), durability="chunk")
+    staging = backend.begin(Plan())
+    assert {media, Path(staging.root), data_file(staging).parent} <= set(synced)
 
 
 @pytest.mark.parametrize(("durability", "expected"), [("none", False), ("publish", False), ("chunk", True)])
