@@ -17,6 +17,7 @@ from django.db.models.functions import Concat
 from ..database import in_transaction
 from ..exceptions import Busy
 from ..models import UploadChunk, UploadSession, database
+from . import statements
 from .uploads import CLAIM_LAPSE, KEY_SEPARATOR, chunk_rows, rows, split_keys
 
 CLAIM_ATTEMPTS = 20
@@ -68,7 +69,9 @@ class Claim:
         faster, or the chunk's row is gone.
         """
         fields = {"stored": True, "size": size, "key": key, "token": self.token}
-        if not self._has_company and self._mine().update(**fields):
+        if not self._has_company and statements.store_chunk(
+            database(), self._upload.pk, index=self._index, token=self.token, values=fields
+        ):
             return []
         row = self._row().filter(stored=False)
         keys = row.values_list("key", flat=True).first()
@@ -101,7 +104,8 @@ class Claim:
         return self._row().filter(token=self.token, stored=False)
 
     def _insert(self, values: dict[str, Any]) -> None:
-        UploadChunk.objects.using(database()).create(session_id=self._upload.pk, index=self._index, **values)
+        row = {"session": self._upload.pk, "index": self._index, "stored": False, **values}
+        statements.insert_chunk(database(), row)
 
     def _take_over(self, values: dict[str, Any]) -> bool:
         keys = Concat("key", Value(f"{KEY_SEPARATOR}{values['key']}"))

@@ -17,8 +17,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Case, Exists, F, Q, Value, When
-from django.db.models.functions import Greatest
+from django.db.models import Q
 
 from ..backends.base import BackendFailed, ChunkWriter, OutOfSpace, StagingLost
 from ..database import database_now, in_transaction
@@ -40,6 +39,7 @@ from ..owners import Caller
 from ..protocol.messages import Receipt, UploadMessage
 from ..receivers import Receiver
 from ..signals import chunk_received
+from . import statements
 from .admission import Admission, admit, file_too_large, give_up_lost
 from .claims import Claim, RowGone
 from .completion import finish
@@ -48,6 +48,7 @@ from .pages import PARALLEL_CHUNKS, began_earlier, may_break_on_reset, sends_don
 from .removal import IDLE, drop
 from .sniffing import SNIFF_SIZE, check_type, sniff
 from .uploads import (
+    CLAIM_LAPSE,
     State,
     arriving,
     has_all,
@@ -298,10 +299,14 @@ class _Attempt:
 
     def _commit(self, key: str) -> bool:
         """Count the chunk and mark it stored, together. False when it was stored before, or the upload is over."""
-        fields = self._upload_fields()
+        index, values = self._message.index, self._upload_fields()
+        may_turn = not self._upload.out_of_order and "out_of_order" not in values
+        live_after = self._now - CLAIM_LAPSE if may_turn else None
 
         def commit() -> list[str] | None:
-            if not rows().filter(pk=self._upload.pk, state=State.RECEIVING).update(**fields):
+            if not statements.count_chunk(
+                database(), self._upload.pk, index=index, size=self._size, live_after=live_after, values=values
+            ):
                 return None
             others = self._claim.store(key=key, size=self._size)
             if others is None:
@@ -321,17 +326,9 @@ class _Attempt:
     def _upload_fields(self) -> dict[str, Any]:
         message, upload = self._message, self._upload
         now = max(self._now, upload.updated_at)
-        fields: dict[str, Any] = {}
-        if not upload.out_of_order:
-            # First, because MariaDB shows an expression the new values of the columns to its left.
-            fields["out_of_order"] = Case(When(self._is_out_of_order(), then=Value(True)), default=F("out_of_order"))
-        fields |= {
-            "received_bytes": F("received_bytes") + self._size,
-            "received_chunks": F("received_chunks") + 1,
-            "highest_index": Greatest("highest_index", message.index),
-            "updated_at": now,
-            "expires_at": now + self._receiver.options.expire_after,
-        }
+        fields: dict[str, Any] = {"updated_at": now, "expires_at": now + self._receiver.options.expire_after}
+        if self._is_out_of_order():
+            fields["out_of_order"] = True
         if message.filename and message.filename[:1024] != upload.filename:
             fields["filename"] = message.filename[:1024]
         if message.done_request is not None and upload.done_request is None:
@@ -345,17 +342,11 @@ class _Attempt:
             fields |= {} if known is None else {"total_size": known}
         return fields
 
-    def _is_out_of_order(self) -> Q:
-        """Signs of a page with concurrent chunks: one came before a lower one or skipped one, two were resumed, or
-        another is on its way at this moment."""
+    def _is_out_of_order(self) -> bool:
+        """Signs of a page with concurrent chunks that the request alone shows; the row may show others."""
         message, resumed = self._message, self._upload.resumed_index
-        if message.index < self._upload.first_index:
-            return Q(pk=self._upload.pk)
-        if message.resumed and resumed is not None and resumed != message.index:
-            return Q(pk=self._upload.pk)
-        skipped = Q(highest_index__gte=0, highest_index__lt=message.index - 1)
-        others = arriving(self._upload, self._now).exclude(index=message.index)
-        return Q(highest_index__gt=message.index) | skipped | Q(Exists(others))
+        two_resumed = message.resumed and resumed is not None and resumed != message.index
+        return message.index < self._upload.first_index or two_resumed
 
     def _outrun(self) -> bool:
         """Wait for what becomes of a chunk that somebody else took over or stored while we were at it.

@@ -6,13 +6,13 @@ import datetime
 import uuid
 from typing import Any
 
-from django.db.models import F, QuerySet
+from django.db.models import QuerySet
 
 from ..backends.base import Staging, StoredChunk
-from ..database import DatabaseClock, moment
 from ..models import UploadChunk, UploadSession, database
 from ..owners import Owner
 from ..receivers import Receiver
+from . import statements
 from .boot import current_boot
 
 State = UploadSession.State
@@ -34,17 +34,11 @@ def chunk_rows(upload: UploadSession) -> QuerySet[UploadChunk]:
 
 def find(receiver: Receiver, owner: Owner, number: uuid.UUID) -> tuple[UploadSession, datetime.datetime] | None:
     """The owner's upload and the database's time, in one query. Someone else's upload does not exist."""
-    return _first(rows().filter(receiver=receiver.alias, owner_key=owner.key, uuid=number))
+    return statements.find_upload(database(), receiver=receiver.alias, owner_key=owner.key, number=number)
 
 
 def reload(upload: UploadSession) -> tuple[UploadSession, datetime.datetime] | None:
-    return _first(rows().filter(pk=upload.pk))
-
-
-def _first(queryset: QuerySet[UploadSession]) -> tuple[UploadSession, datetime.datetime] | None:
-    for upload in queryset.annotate(clock=DatabaseClock())[:1]:
-        return upload, moment(upload.clock)
-    return None
+    return statements.reload_upload(database(), upload.pk)
 
 
 def arriving(upload: UploadSession, now: datetime.datetime) -> QuerySet[UploadChunk]:
@@ -95,7 +89,7 @@ def merge_params(upload: UploadSession, params: dict[str, Any]) -> None:
 
 def has_all(upload: UploadSession) -> bool:
     """Whether as many chunks were counted as there should be: one row to look at, however many chunks there are."""
-    return rows().filter(pk=upload.pk, received_chunks__gte=F("total_chunks")).exists()
+    return statements.has_all_chunks(database(), upload.pk)
 
 
 def all_stored(upload: UploadSession) -> bool:

@@ -21,7 +21,7 @@ from django.test.utils import CaptureQueriesContext
 from fakeuploader import ClientUpload, DjangoTransport, FakeUploader, WireRequest
 from fineuploader_receiver import lifecycle, views
 from fineuploader_receiver.backends.filesystem import FileSystemBackend
-from fineuploader_receiver.lifecycle import admission, listing, receiving, uploads
+from fineuploader_receiver.lifecycle import admission, listing, receiving, statements
 from fineuploader_receiver.models import UploadSession
 from fineuploader_receiver.protocol.messages import Receipt
 from fineuploader_receiver.receivers import Receiver
@@ -267,7 +267,7 @@ def test_long_chunk_does_not_move_the_expiry_back(
     """Guards against an upload that expires early, because its slowest chunk counts from when that one began."""
     start = datetime.datetime(2030, 1, 1, tzinfo=datetime.timezone.utc)
     clock = {"now": start}
-    monkeypatch.setattr(uploads, "moment", lambda seconds: clock["now"])
+    monkeypatch.setattr(statements, "moment", lambda seconds: clock["now"])
     monkeypatch.setattr(admission, "database_now", lambda using: clock["now"])
     monkeypatch.setattr(receiving, "database_now", lambda using: clock["now"])
     monkeypatch.setattr(receiving, "HEARTBEAT_SECONDS", 0.0)
