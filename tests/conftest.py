@@ -116,3 +116,13 @@ def chromium() -> str:
     if found is None:
         pytest.fail("no Chromium on the PATH: install one, or name it in CHROMIUM")
     return found
+
+
+@pytest.fixture(scope="session")
+def nginx_program() -> str:
+    """The proxy's executable: ``NGINX_PROGRAM``, or the one on the PATH or where Debian keeps it."""
+    places = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
+    found = os.environ.get("NGINX_PROGRAM") or shutil.which("nginx", path=places)
+    if found is None:
+        pytest.fail("no nginx on the PATH: install one, or name it in NGINX_PROGRAM")
+    return found

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tools.browser import find_chromium
 from tools.client import fetch_client
 from tools.databases import POSTGRESQL, Engine, database
+from tools.nginx import find_nginx
 from tools.pythons import Pair, choose_pairs, make_pair_venv
 from tools.shell import CACHE, ROOT, CannotRun
 from tools.shell import run as run_command
@@ -147,5 +148,6 @@ def test_on(suite: Suite, python: Path, engine: Engine) -> int:
 
 def test_in_browser(suite: Suite, python: Path) -> int:
     """Run the tests that drive the real client."""
-    client, chromium = fetch_client(python), find_chromium()
-    return suite.pytest(python, BROWSER, {"FINE_UPLOADER_DIR": str(client), "CHROMIUM": chromium})
+    client, chromium, nginx = fetch_client(python), find_chromium(), find_nginx()
+    environment = {"FINE_UPLOADER_DIR": str(client), "CHROMIUM": chromium, "NGINX_PROGRAM": nginx}
+    return suite.pytest(python, BROWSER, environment)

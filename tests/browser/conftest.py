@@ -43,10 +43,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory, fine_uploader_dir: Path) -> Iterator[LiveSite]:
+def live_site(tmp_path_factory: pytest.TempPathFactory, fine_uploader_dir: Path) -> Iterator[LiveSite]:
     """The live site, one for all tests of this folder: each has a person of its own."""
     with serve(tmp_path_factory.mktemp("livesite"), fine_uploader_dir) as site:
         yield site
+
+
+@pytest.fixture
+def site(live_site: LiveSite) -> LiveSite:
+    """The site as people reach it; modules that put something in between override this."""
+    return live_site
 
 
 @pytest.fixture(scope="module")

@@ -59,17 +59,24 @@ class Person:
         return Uploader(page)
 
     def start(
-        self, alias: str = "default", *changes: Mapping[str, Any], ui: bool = False, tweak: str = "options => options"
+        self,
+        alias: str = "default",
+        *changes: Mapping[str, Any],
+        ui: bool = False,
+        tweak: str = "options => options",
+        origin: str | None = None,
     ) -> Uploader:
         """Open a page and start the client with hand-written options, CSRF header included."""
-        uploader = self.open(alias)
-        options = hand_written(self.endpoint(alias), csrf_token(uploader.page))
+        uploader = self.open(alias, origin=origin)
+        options = hand_written(self.endpoint(alias, origin=origin), csrf_token(uploader.page))
         uploader.start(merge(options, *changes), ui=ui, tweak=tweak)
         return uploader
 
-    def start_generated(self, alias: str = "default", *changes: Mapping[str, Any], ui: bool = False) -> Uploader:
+    def start_generated(
+        self, alias: str = "default", *changes: Mapping[str, Any], ui: bool = False, origin: str | None = None
+    ) -> Uploader:
         """Open a page and start the client with the options that the template tag wrote."""
-        uploader = self.open(alias, kind="generated")
+        uploader = self.open(alias, kind="generated", origin=origin)
         uploader.start_generated(alias, merge({}, *changes), ui=ui)
         return uploader
 

@@ -36,6 +36,7 @@ class Uploader:
 
     page: Page
     reported: int = 0
+    patience: int = HANG
 
     def start(self, options: Mapping[str, Any], *, ui: bool = False, tweak: str = "options => options") -> None:
         """Create the uploader with hand-written options; ``tweak`` is JavaScript that may put functions in."""
@@ -77,7 +78,7 @@ class Uploader:
 
     def _wait(self, condition: str, argument: Any) -> None:
         try:
-            self.page.wait_for_function(condition, arg=argument, timeout=HANG)
+            self.page.wait_for_function(condition, arg=argument, timeout=self.patience)
         except PlaywrightTimeout:
             seen = json.dumps(self.events, indent=1)
             raise AssertionError(f"the client hangs: not {condition} for {argument}; it reported {seen}") from None

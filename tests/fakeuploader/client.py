@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import uuid as uuids
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 
 from fakeuploader.answers import (
@@ -192,7 +193,7 @@ class FakeUploader(RequestBuilder):
     def _judged(self, request: WireRequest, judge: Callable[[WireResponse], Outcome]) -> Outcome:
         try:
             return judge(self.send(request))
-        except OSError:
+        except (OSError, HTTPException):
             return NO_ANSWER
 
     def _executor(self, width: int) -> Executor:

@@ -56,6 +56,20 @@ CORS_ALLOW_CREDENTIALS = True
 CORS_ALLOW_HEADERS = ["cache-control", "content-type", "x-csrftoken", "x-mime-type", "x-requested-with", "x-token"]
 CSRF_TRUSTED_ORIGINS = ORIGINS
 
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    **{
+        alias: {"BACKEND": "livesite.storages.SlowStorage", "OPTIONS": seconds}
+        for alias, seconds in {
+            "slow": {"file_seconds": 12},
+            "sluggish": {"chunk_seconds": 12, "file_seconds": 12},
+            "glacial": {"file_seconds": 40},
+        }.items()
+    },
+}
+OBJECTS = "fineuploader_receiver.backends.storage.StorageBackend"
+
 FINEUPLOADER_RECEIVERS: dict[str, dict[str, Any]] = {
     "default": {},
     "anonymous": {"ALLOW_ANONYMOUS": True},
@@ -64,7 +78,8 @@ FINEUPLOADER_RECEIVERS: dict[str, dict[str, Any]] = {
     "limited": {"MAX_FILE_SIZE": 1000, "ALLOWED_EXTENSIONS": ["txt", "png"]},
     "pictures": {"ALLOWED_CONTENT_TYPES": ["image/png"]},
     "renamed": {"PARAM_NAMES": RENAMED},
-    "objects": {"BACKEND": "fineuploader_receiver.backends.storage.StorageBackend"},
+    "objects": {"BACKEND": OBJECTS},
+    **{alias: {"STORAGE": alias, "BACKEND": OBJECTS} for alias in ("slow", "sluggish", "glacial")},
     "tokens": {"RECEIVER": "livesite.receivers.TokenReceiver"},
     "faltering": {"RECEIVER": "livesite.receivers.FalteringReceiver"},
 }
