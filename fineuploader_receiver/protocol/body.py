@@ -12,7 +12,7 @@ from ..exceptions import BadBody, BodyTooLarge, LengthRequired, TruncatedBody
 DRAIN_BYTES = 64 * 2**20
 DRAIN_SECONDS = 10.0
 
-_READ_SIZE = 2**16
+_READ_SIZE = 2**18
 
 
 class Body:

@@ -26,7 +26,7 @@ from ..exceptions import (
 from . import names as wire
 from .body import Body
 from .messages import DeleteMessage, DoneMessage, UploadMessage
-from .multipart import MultipartReader, Part, find_boundary
+from .multipart import READ_SIZE, MultipartReader, Part, find_boundary
 from .names import ParamNames
 from .params import clean_text, from_json, from_pairs
 
@@ -263,7 +263,7 @@ def _raw_upload(request: HttpRequest, body: Body, names: ParamNames) -> Incoming
 
 
 def _raw_content(body: Body) -> Content:
-    while data := body.read(2**16):
+    while data := body.read(READ_SIZE):
         yield data
 
 

@@ -336,3 +336,11 @@ def test_discarded_parts_have_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
             assert not expected
         else:
             assert expected
+
+
+def test_bytes_unlike_a_delimiter_are_handed_on_in_the_very_pieces_that_were_read() -> None:
+    body = form(('name="a"; filename="b"', b"x" * 3000 + b"\r\n--" + b"y" * 3000))
+    pieces = [body[start : start + 1000] for start in range(0, len(body), 1000)]
+    part = MultipartReader(Pieces(pieces), BOUNDARY).next_part()
+    assert part is not None
+    assert [bytes(piece) for piece in part.chunks][1:-1] == pieces[1:-1]
