@@ -22,7 +22,7 @@ CORS_HEADERS = ("x-requested-with", "cache-control", "content-type", "x-mime-typ
 
 @register(Tags.files)
 def check_receivers(*, app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
-    """E001: the setting; E002: an option; E003: the storage; E004: the backend."""
+    """E001: the setting; E002: an option; E003: the storage; E004: the backend; W004: chunks too small for it."""
     try:
         aliases = list(configured())
     except ImproperlyConfigured as error:
@@ -47,7 +47,16 @@ def _check_receiver(alias: str) -> list[CheckMessage]:
     except (ImportError, TypeError, ImproperlyConfigured) as error:
         problem = f'{SETTING}["{alias}"]["BACKEND"] cannot be used: {error}'
         return [Error(problem, id="fineuploader_receiver.E004")]
-    return []
+    return _check_chunk_size(receiver)
+
+
+def _check_chunk_size(receiver: Receiver) -> list[CheckMessage]:
+    limit, smallest = receiver.options.max_chunk_size, receiver.backend.smallest_chunk
+    if limit is None or limit >= smallest:
+        return []
+    problem = f'{SETTING}["{receiver.alias}"]["MAX_CHUNK_SIZE"] is less than the {smallest} bytes that its store needs.'
+    hint = f"Uploads of several chunks go the slow way, through {receiver.backend.fallback}."
+    return [Caution(problem, hint=hint, id="fineuploader_receiver.W004")]
 
 
 @register(Tags.security)

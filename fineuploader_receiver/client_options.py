@@ -40,7 +40,7 @@ def client_options(receiver: Receiver, request: HttpRequest) -> dict[str, Any]:
         },
         "chunking": {
             "enabled": True,
-            "partSize": part_size(receiver.options),
+            "partSize": part_size(receiver),
             "concurrent": {"enabled": True},
             "success": {"endpoint": _address(receiver, request, "done")},
             **_chunk_names(receiver.names),
@@ -54,11 +54,16 @@ def client_options(receiver: Receiver, request: HttpRequest) -> dict[str, Any]:
     return merged(generated, receiver.client_options(request))
 
 
-def part_size(options: ReceiverOptions) -> int:
-    """Bytes per chunk: within MAX_CHUNK_SIZE, and large enough that the largest file stays within MAX_CHUNKS."""
+def part_size(receiver: Receiver) -> int:
+    """Bytes per chunk: within MAX_CHUNK_SIZE, and enough that the largest file is of no more chunks than may be.
+
+    The receiver's limit is MAX_CHUNKS, the store's is its backend's.
+    """
+    options = receiver.options
     size = PART_SIZE
     if options.max_file_size is not None:
-        size = max(size, -(-options.max_file_size // options.max_chunks))
+        most = min(filter(None, (options.max_chunks, receiver.backend.most_chunks)))
+        size = max(size, -(-options.max_file_size // most))
     return min(size, options.max_chunk_size) if options.max_chunk_size is not None else size
 
 

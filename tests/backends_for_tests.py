@@ -17,6 +17,8 @@ class NamedBackend(StorageBackend):
     """Makes the file under the planned name, however often it is asked; small parts do not suit it."""
 
     fixed_name: ClassVar[bool] = True
+    smallest_chunk: ClassVar[int] = SMALLEST_PART
+    most_chunks: ClassVar[int | None] = MOST_PARTS
     fallback: ClassVar[str] = STORAGE
     plans: ClassVar[list[Plan]] = []
     opened: ClassVar[list[str]] = []

@@ -65,12 +65,13 @@ class Plan:
 class Staging:
     """The place of one upload's partial bytes: the root of its backend at that time, and a name of its own.
 
-    The name is 32 hexadecimal digits. `handle` is what the backend itself has to remember of the place.
+    The name is 32 hexadecimal digits. `handle` is what the backend itself has to remember of the place; it may say more
+    for a place that was just made than for one that was found again, and makes no difference between places.
     """
 
     root: str
     name: str
-    handle: str = ""
+    handle: str = dataclasses.field(default="", compare=False)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,6 +115,10 @@ class Backend(abc.ABC):
 
     #: Whether the file comes into being under the planned name, whichever attempt completes it.
     fixed_name: ClassVar[bool] = False
+
+    #: Bytes that every chunk but the last should have, and how many chunks a file may have: what pages are told.
+    smallest_chunk: ClassVar[int] = 1
+    most_chunks: ClassVar[int | None] = None
 
     #: The dotted path of the backend for uploads that do not suit this one; empty where all do.
     fallback: ClassVar[str] = ""

@@ -84,6 +84,13 @@ def test_settings_that_cannot_work(settings: Any, setting: Any, code: str, words
     assert found(deploy=True).keys() >= {code}
 
 
+@pytest.mark.parametrize(("limit", "expected"), [(9, ["W004"]), (10, []), (None, [])])
+def test_chunks_that_are_too_small_for_the_store(settings: Any, limit: int | None, expected: list[str]) -> None:
+    backend = "backends_for_tests.NamedBackend"
+    settings.FINEUPLOADER_RECEIVERS = {"default": {"BACKEND": backend, "MAX_CHUNK_SIZE": limit}}
+    assert list(found()) == expected
+
+
 def test_every_broken_receiver_is_named(settings: Any) -> None:
     settings.FINEUPLOADER_RECEIVERS = {"a": {"MAX_CHUNKS": 0}, "b": {"MAX_CHUNKS": 0}}
     messages = [message.msg for message in module.check_receivers(app_configs=None)]

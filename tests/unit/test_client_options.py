@@ -17,7 +17,6 @@ from django.test import RequestFactory
 from django.urls import NoReverseMatch, include, path, resolve, set_script_prefix
 
 from fineuploader_receiver.client_options import client_options, part_size
-from fineuploader_receiver.conf import load_options
 from fineuploader_receiver.owners import SESSION_KEY
 from fineuploader_receiver.receivers import get_receiver
 from fineuploader_receiver.urls import receiver_urls
@@ -99,7 +98,12 @@ def test_limits_of_the_receiver(options: Options) -> None:
 )
 def test_part_size_keeps_within_the_limits(options: Options, limits: dict[str, int], expected: int) -> None:
     options(**limits)
-    assert part_size(load_options("default")) == expected
+    assert part_size(get_receiver("default")) == expected
+
+
+def test_part_size_is_enough_for_a_store_that_takes_few_parts(options: Options) -> None:
+    options(BACKEND="backends_for_tests.NamedBackend", MAX_FILE_SIZE=100 * MIB)
+    assert part_size(get_receiver("default")) == 25 * MIB
 
 
 @pytest.mark.parametrize(
