@@ -32,8 +32,8 @@ class NamedBackend(StorageBackend):
 
     def begin(self, plan: Plan) -> Staging:
         self.plans.append(plan)
-        place = super().begin(plan)
-        return Staging(place.root, place.name, f"a handle for {plan.name}")
+        folder = plan.name.split("/")[-2]
+        return Staging(super().begin(plan).root, folder, f"a handle for {plan.name}")
 
     def assemble(self, staging: Staging, chunks: Sequence[StoredChunk], *, name: str, size: int) -> str:
         assert staging.handle == f"a handle for {name}"

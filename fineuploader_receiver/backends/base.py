@@ -113,7 +113,8 @@ class Backend(abc.ABC):
     #: Whether acknowledged chunks survive a power cut of the host that took them, whatever DURABILITY says.
     durable = True
 
-    #: Whether the file comes into being under the planned name, whichever attempt completes it.
+    #: Whether the file comes into being under the planned name, whichever attempt completes it. Then the staging bears
+    #: the name of the folder in the planned name.
     fixed_name: ClassVar[bool] = False
 
     #: Bytes that every chunk but the last should have, and how many chunks a file may have: what pages are told.

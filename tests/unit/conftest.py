@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from fineuploader_receiver.models import UploadSession
 
-pytest.register_assert_rewrite("backend_contract")
-
 OpenFiles = Callable[[Path], list[str]]
 Options = Callable[..., None]
 

@@ -24,6 +24,7 @@ LAYERS: dict[str, set[str]] = {
     "models": set(),
     "protocol": {"exceptions", "digests"},
     "backends": set(),
+    "testing": {"backends"},
     "conf": {"protocol", "digests"},
     "receivers": {"conf", "backends", "protocol", "models"},
     "owners": {"exceptions", "receivers"},

@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 from django.core.files.storage import FileSystemStorage, InMemoryStorage, Storage
 
-from backend_contract import FOREIGN_NAMES, BackendContract, in_an_hour
+from backends_for_tests import NamedBackend
 from fineuploader_receiver.backends import FILE_SYSTEM, STORAGE, default_backend
 from fineuploader_receiver.backends.base import Backend, Plan, Staging, StoredChunk
 from fineuploader_receiver.backends.filesystem import FileSystemBackend
 from fineuploader_receiver.backends.storage import StorageBackend
+from fineuploader_receiver.testing.backend_contract import FOREIGN_NAMES, BackendContract
+from fineuploader_receiver.testing.chunks import in_an_hour
 from storages_for_tests import MinimalStorage
 
 
@@ -118,6 +120,13 @@ class TestStorageBackendOverMinimalStorage(StorageContract):
     def names(self, storage: Storage) -> set[str]:
         assert isinstance(storage, MinimalStorage)
         return set(storage.contents)
+
+
+class TestNamedBackend(TestStorageBackendOverMinimalStorage):
+    """A backend that settles the name at the first request."""
+
+    def make_backend(self, storage: Storage, **options: Any) -> Backend:
+        return NamedBackend(storage, **options)
 
 
 class EncryptingStorage(FileSystemStorage):

@@ -18,10 +18,19 @@ import pytest
 from django.core.files.storage import FileSystemStorage
 
 import fineuploader_receiver
-from backend_contract import PIECES, WHOLE, content, end_late_writer, fresh_name, in_an_hour, put, put_pieces
 from fineuploader_receiver.backends import filesystem
 from fineuploader_receiver.backends.base import BackendFailed, OutOfSpace, Plan, Staging, StagingLost, StoredChunk
 from fineuploader_receiver.backends.filesystem import FileSystemBackend
+from fineuploader_receiver.testing.chunks import (
+    PIECES,
+    WHOLE,
+    content,
+    end_late_writer,
+    fresh_name,
+    in_an_hour,
+    put,
+    put_pieces,
+)
 
 ORDER = (0, 1, 2, 3)
 TOKEN = "f" * 32

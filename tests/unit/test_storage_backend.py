@@ -17,10 +17,10 @@ from django.core.files.storage import FileSystemStorage, InMemoryStorage
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend_contract import WHOLE, content, fresh_name, in_an_hour, put, put_pieces
 from fineuploader_receiver.backends import storage as module
 from fineuploader_receiver.backends.base import BackendFailed, OutOfSpace, Plan, StagingLost, StoredChunk
 from fineuploader_receiver.backends.storage import ChunkReader, StorageBackend
+from fineuploader_receiver.testing.chunks import WHOLE, content, fresh_name, in_an_hour, put, put_pieces
 from storages_for_tests import MinimalStorage
 
 ORDER = (0, 1, 2, 3)

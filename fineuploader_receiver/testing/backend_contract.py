@@ -14,30 +14,37 @@ cannot do; everything else is required.
 
 from __future__ import annotations
 
-import datetime
 import itertools
 import secrets
-import tracemalloc
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, ClassVar
 
 import pytest
 from django.core.files.storage import Storage
 
-from fineuploader_receiver.backends.base import (
-    Backend,
-    BackendFailed,
-    ChunkWriter,
-    OutOfSpace,
-    Plan,
-    Staging,
-    StagingLost,
-    StoredChunk,
+from ..backends.base import Backend, Staging, StagingLost, StoredChunk
+from .chunks import (
+    PIECES,
+    WHOLE,
+    an_hour_ago,
+    assemble,
+    begin,
+    content,
+    end_late_writer,
+    final_name,
+    finish,
+    fresh_name,
+    in_an_hour,
+    kept,
+    listed,
+    peak,
+    put,
+    put_pieces,
+    token,
 )
 
 MIB = 2**20
-PIECES = (b"The first chunk, ", b"the second one, ", b"a third, ", b"end")
-WHOLE = b"".join(PIECES)
 ORDERS = [(0, 1, 2, 3), (3, 2, 1, 0), (2, 1, 0, 3), (1, 3, 0, 2)]
 FOREIGN_NAMES = ("notes.txt", "0123456789abcdef0123456789abcdeg", "0123456789ABCDEF0123456789ABCDEF", "0123")
 
@@ -49,6 +56,8 @@ class BackendContract:
     """Whether the storage can list, so that orphans can be found."""
     keeps_in_memory = False
     """Whether the storage itself keeps everything in memory, so that memory cannot be measured."""
+    most_memory: ClassVar[int] = 4 * MIB
+    """How many bytes a writer, or assembling, may hold at once."""
 
     # What a subclass gives.
 
@@ -75,14 +84,14 @@ class BackendContract:
 
     @pytest.fixture
     def staging(self, backend: Backend) -> Iterator[Staging]:
-        place = backend.begin(Plan(name=fresh_name()))
+        place = begin(backend)
         yield place
         backend.discard(place, (), published=False)
 
     # Writing.
 
     def test_every_upload_has_a_place_of_its_own(self, backend: Backend) -> None:
-        places = [backend.begin(Plan(name=fresh_name())) for _ in range(5)]
+        places = [begin(backend) for _ in range(5)]
         assert len({place.name for place in places}) == 5
         for place in places:
             assert backend.discard(place, (), published=False) is True
@@ -90,15 +99,15 @@ class BackendContract:
     @pytest.mark.parametrize("order", ORDERS, ids=str)
     def test_chunks_in_any_order_make_the_file(self, backend: Backend, staging: Staging, order: Sequence[int]) -> None:
         chunks = put_pieces(backend, staging, order)
-        name = backend.assemble(staging, chunks, name=fresh_name(), size=len(WHOLE))
+        name = assemble(backend, staging, chunks)
         assert content(backend, name) == WHOLE
 
     def test_chunks_of_two_uploads_do_not_mix(self, backend: Backend, staging: Staging) -> None:
-        other = backend.begin(Plan(name=fresh_name()))
+        other = begin(backend)
         ours = [put(backend, staging, 0, b"ours")]
         theirs = [put(backend, other, 0, b"theirs, longer")]
-        first = backend.assemble(staging, ours, name=fresh_name(), size=4)
-        second = backend.assemble(other, theirs, name=fresh_name(), size=14)
+        first = assemble(backend, staging, ours)
+        second = assemble(backend, other, theirs)
         assert (content(backend, first), content(backend, second)) == (b"ours", b"theirs, longer")
         backend.discard(other, theirs, published=True)
 
@@ -113,16 +122,16 @@ class BackendContract:
             writer.write(memoryview(buffer)[: len(piece)])
         writer.write(b"")
         chunk = StoredChunk(index=0, offset=0, size=len(WHOLE), key=kept(writer))
-        name = backend.assemble(staging, [chunk], name=fresh_name(), size=len(WHOLE))
+        name = assemble(backend, staging, [chunk])
         assert content(backend, name) == WHOLE
 
     def test_empty_file_without_a_chunk(self, backend: Backend, staging: Staging) -> None:
-        name = backend.assemble(staging, (), name=fresh_name(), size=0)
+        name = assemble(backend, staging, ())
         assert content(backend, name) == b""
 
     def test_empty_file_of_one_empty_chunk(self, backend: Backend, staging: Staging) -> None:
         chunks = [put(backend, staging, 0, b"")]
-        name = backend.assemble(staging, chunks, name=fresh_name(), size=0)
+        name = assemble(backend, staging, chunks)
         assert content(backend, name) == b""
 
     def test_the_commit_returns_a_key_that_a_row_can_hold(self, backend: Backend, staging: Staging) -> None:
@@ -139,7 +148,7 @@ class BackendContract:
         writer.write(b"broken off, and m")
         writer.abort()
         chunks = put_pieces(backend, staging, (0, 1, 2, 3))
-        name = backend.assemble(staging, chunks, name=fresh_name(), size=len(WHOLE))
+        name = assemble(backend, staging, chunks)
         assert content(backend, name) == WHOLE
 
     def test_attempt_may_be_aborted_after_its_commit(self, backend: Backend, staging: Staging) -> None:
@@ -148,7 +157,7 @@ class BackendContract:
         kept(writer)
         writer.abort()
         chunks = put_pieces(backend, staging, (0, 1, 2, 3))
-        name = backend.assemble(staging, chunks, name=fresh_name(), size=len(WHOLE))
+        name = assemble(backend, staging, chunks)
         assert content(backend, name) == WHOLE
 
     def test_attempt_may_be_aborted_again(self, backend: Backend, staging: Staging) -> None:
@@ -162,36 +171,36 @@ class BackendContract:
     ) -> None:
         put(backend, staging, 1, b"OTHER BYTES HERE", offset=17)
         chunks = put_pieces(backend, staging, (0, 1, 2, 3))
-        name = backend.assemble(staging, chunks, name=fresh_name(), size=len(WHOLE))
+        name = assemble(backend, staging, chunks)
         assert content(backend, name) == WHOLE
 
     def test_writer_that_was_only_opened_harms_nothing(self, backend: Backend, staging: Staging) -> None:
         chunks = put_pieces(backend, staging, (0, 1, 2, 3))
         writer = backend.open_chunk(staging, index=1, offset=17, size=None, token=token())
         writer.abort()
-        name = backend.assemble(staging, chunks, name=fresh_name(), size=len(WHOLE))
+        name = assemble(backend, staging, chunks)
         assert content(backend, name) == WHOLE
 
     @pytest.mark.parametrize("end", ["silent", "abort", "commit", "commit and abort"])
     def test_overtaken_writer_cannot_change_the_winner_s_bytes(
         self, backend: Backend, staging: Staging, end: str
     ) -> None:
-        late = backend.open_chunk(staging, index=1, offset=17, size=None, token=token())
+        late = backend.open_chunk(staging, index=1, offset=17, size=16, token=token())
         late.write(b"wrong!!!")
         chunks = put_pieces(backend, staging, (0, 1, 2, 3))
         late.write(b"WRONG!!!")
         finish(late, end)
-        name = backend.assemble(staging, chunks, name=fresh_name(), size=len(WHOLE))
+        name = assemble(backend, staging, chunks)
         assert content(backend, name) == WHOLE
         late.abort()
 
     def test_overtaken_writer_that_lives_on_cannot_change_the_finished_file(
         self, backend: Backend, staging: Staging
     ) -> None:
-        late = backend.open_chunk(staging, index=1, offset=17, size=None, token=token())
+        late = backend.open_chunk(staging, index=1, offset=17, size=16, token=token())
         late.write(b"wrong!!!")
         chunks = put_pieces(backend, staging, (0, 1, 2, 3))
-        name = backend.assemble(staging, chunks, name=fresh_name(), size=len(WHOLE))
+        name = assemble(backend, staging, chunks)
         backend.discard(staging, chunks, published=True)
         end_late_writer(late)
         assert content(backend, name) == WHOLE
@@ -206,7 +215,7 @@ class BackendContract:
         for writer in writers[:-1]:
             writer.abort()
         chunk = StoredChunk(index=0, offset=0, size=9, key=kept(writers[-1]))
-        name = backend.assemble(staging, [chunk], name=fresh_name(), size=9)
+        name = assemble(backend, staging, [chunk])
         assert content(backend, name) == b"attempt 3"
 
     def test_attempt_that_died_is_forgotten_by_the_one_that_takes_over(
@@ -214,7 +223,7 @@ class BackendContract:
     ) -> None:
         """Its bytes are kept, no row will ever name them, and the storage may be one that cannot list."""
         before = self.names(storage)
-        place = backend.begin(Plan(name=fresh_name()))
+        place = begin(backend)
         dead = backend.open_chunk(place, index=1, offset=17, size=None, token=token())
         key = dead.key
         dead.write(PIECES[1])
@@ -222,7 +231,7 @@ class BackendContract:
         chunks = put_pieces(backend, place, (0, 2, 3, 1))
         backend.forget(place, key)
         backend.forget(place, key)
-        name = backend.assemble(place, chunks, name=fresh_name(), size=len(WHOLE))
+        name = assemble(backend, place, chunks)
         assert content(backend, name) == WHOLE
         backend.retract(name)
         assert backend.discard(place, chunks, published=False) is True
@@ -232,10 +241,10 @@ class BackendContract:
         self, backend: Backend, staging: Staging
     ) -> None:
         chunks = put_pieces(backend, staging, (0, 1, 2, 3))
-        name = backend.assemble(staging, chunks, name=fresh_name(), size=len(WHOLE))
+        name = assemble(backend, staging, chunks)
         backend.discard(staging, chunks, published=True)
         try:
-            late = backend.open_chunk(staging, index=1, offset=17, size=None, token=token())
+            late = backend.open_chunk(staging, index=1, offset=17, size=16, token=token())
         except StagingLost:
             pass
         else:
@@ -244,41 +253,75 @@ class BackendContract:
 
     # Assembling.
 
-    def test_assembling_again_under_another_name_makes_a_second_file(self, backend: Backend, staging: Staging) -> None:
+    def test_assembling_again_makes_the_file_once_per_name(self, backend: Backend, staging: Staging) -> None:
         chunks = put_pieces(backend, staging, (0, 1, 2, 3))
-        first = backend.assemble(staging, chunks, name=fresh_name(), size=len(WHOLE))
-        second = backend.assemble(staging, chunks, name=fresh_name(), size=len(WHOLE))
-        assert first != second
-        assert (content(backend, first), content(backend, second)) == (WHOLE, WHOLE)
+        names = [assemble(backend, staging, chunks) for _ in range(2)]
+        assert len(set(names)) == (1 if backend.fixed_name else 2)
+        assert [content(backend, name) for name in names] == [WHOLE] * 2
+
+    def test_attempts_that_assemble_at_once_both_make_the_file(self, backend: Backend, staging: Staging) -> None:
+        chunks = put_pieces(backend, staging, (0, 1, 2, 3))
+        with ThreadPoolExecutor(2) as pool:
+            names = list(pool.map(lambda _: assemble(backend, staging, chunks), range(2)))
+        assert [content(backend, name) for name in names] == [WHOLE] * 2
 
     def test_loser_takes_back_its_own_file_only(self, backend: Backend, staging: Staging) -> None:
         chunks = put_pieces(backend, staging, (0, 1, 2, 3))
-        loser = backend.assemble(staging, chunks, name=fresh_name(), size=len(WHOLE))
-        winner = backend.assemble(staging, chunks, name=fresh_name(), size=len(WHOLE))
+        loser, winner = (assemble(backend, staging, chunks) for _ in range(2))
+        if backend.fixed_name:
+            # There is one file, and the lifecycle lets no loser take it back.
+            assert loser == winner == final_name(backend, staging)
+            return
         backend.retract(loser)
         assert not backend.storage.exists(loser)
         assert content(backend, winner) == WHOLE
 
     def test_taking_back_is_harmless_again_and_for_what_never_was(self, backend: Backend, staging: Staging) -> None:
         chunks = put_pieces(backend, staging, (0, 1, 2, 3))
-        name = backend.assemble(staging, chunks, name=fresh_name(), size=len(WHOLE))
-        backend.retract(name)
-        backend.retract(name)
+        name = assemble(backend, staging, chunks)
         backend.retract(fresh_name())
-        assert content(backend, backend.assemble(staging, chunks, name=fresh_name(), size=len(WHOLE))) == WHOLE
+        assert content(backend, name) == WHOLE
+        backend.retract(name)
+        backend.retract(name)
+        assert not backend.storage.exists(name)
+        if not backend.fixed_name:
+            assert content(backend, assemble(backend, staging, chunks)) == WHOLE
+
+    def test_late_attempt_at_assembling_finds_the_finished_file(self, backend: Backend, staging: Staging) -> None:
+        """A process that stood still goes on when all is over, and must neither harm the file nor call it lost."""
+        if not backend.fixed_name:
+            return
+        chunks = put_pieces(backend, staging, (0, 1, 2, 3))
+        name = assemble(backend, staging, chunks)
+        assert backend.discard(staging, chunks, published=True) is True
+        assert assemble(backend, staging, chunks) == name
+        assert content(backend, name) == WHOLE
+
+    def test_late_attempt_at_assembling_makes_no_file_of_a_removed_upload(
+        self, backend: Backend, staging: Staging
+    ) -> None:
+        chunks = put_pieces(backend, staging, (0, 1, 2, 3))
+        name = assemble(backend, staging, chunks)
+        assert backend.discard(staging, chunks, published=False) is True
+        backend.retract(name)
+        name = final_name(backend, staging)
+        with pytest.raises(StagingLost):
+            assemble(backend, staging, chunks, name=name)
+        backend.retract(name)
+        assert not backend.storage.exists(name)
 
     def test_overtaken_chunks_too_are_assembled_twice(self, backend: Backend, staging: Staging) -> None:
-        late = backend.open_chunk(staging, index=1, offset=17, size=None, token=token())
+        late = backend.open_chunk(staging, index=1, offset=17, size=16, token=token())
         late.write(b"wrong!!!")
         chunks = put_pieces(backend, staging, (0, 1, 2, 3))
-        names = [backend.assemble(staging, chunks, name=fresh_name(), size=len(WHOLE))]
+        names = [assemble(backend, staging, chunks)]
         late.abort()
-        names += [backend.assemble(staging, chunks, name=fresh_name(), size=len(WHOLE)) for _ in range(2)]
+        names += [assemble(backend, staging, chunks) for _ in range(2)]
         assert [content(backend, name) for name in names] == [WHOLE] * 3
 
     def test_finished_file_outlives_the_staging(self, backend: Backend, staging: Staging) -> None:
         chunks = put_pieces(backend, staging, (0, 1, 2, 3))
-        name = backend.assemble(staging, chunks, name=fresh_name(), size=len(WHOLE))
+        name = assemble(backend, staging, chunks)
         assert backend.discard(staging, chunks, published=True) is True
         assert content(backend, name) == WHOLE
 
@@ -286,18 +329,18 @@ class BackendContract:
     def test_vanished_bytes_make_no_file(self, backend: Backend, staging: Staging, lost: int) -> None:
         chunks = put_pieces(backend, staging, (0, 1, 2, 3))
         self.lose(backend, staging, chunks[lost])
-        name = fresh_name()
+        name = final_name(backend, staging)
         with pytest.raises(StagingLost):
-            backend.assemble(staging, chunks, name=name, size=len(WHOLE))
+            assemble(backend, staging, chunks, name=name)
         backend.retract(name)
         assert not backend.storage.exists(name)
 
     def test_discarded_bytes_make_no_file(self, backend: Backend, staging: Staging) -> None:
         chunks = put_pieces(backend, staging, (0, 1, 2, 3))
         backend.discard(staging, chunks, published=False)
-        name = fresh_name()
+        name = final_name(backend, staging)
         with pytest.raises(StagingLost):
-            backend.assemble(staging, chunks, name=name, size=len(WHOLE))
+            assemble(backend, staging, chunks, name=name)
         backend.retract(name)
         assert not backend.storage.exists(name)
 
@@ -307,7 +350,7 @@ class BackendContract:
         self, backend: Backend, staging: Staging, storage: Storage
     ) -> None:
         before = self.names(storage)
-        place = backend.begin(Plan(name=fresh_name()))
+        place = begin(backend)
         chunks = put_pieces(backend, place, (3, 1, 0, 2))
         late = backend.open_chunk(place, index=1, offset=17, size=None, token=token())
         late.write(b"x")
@@ -319,7 +362,7 @@ class BackendContract:
 
     def test_discarding_takes_what_was_only_claimed(self, backend: Backend, staging: Staging, storage: Storage) -> None:
         before = self.names(storage)
-        place = backend.begin(Plan(name=fresh_name()))
+        place = begin(backend)
         writer = backend.open_chunk(place, index=7, offset=0, size=None, token=token())
         claimed = StoredChunk(index=7, offset=0, size=1, key=writer.key)
         writer.write(b"x")
@@ -329,9 +372,9 @@ class BackendContract:
 
     def test_discarding_one_upload_leaves_the_others(self, backend: Backend, staging: Staging) -> None:
         chunks = put_pieces(backend, staging, (0, 1, 2, 3))
-        other = backend.begin(Plan(name=fresh_name()))
+        other = begin(backend)
         backend.discard(other, [put(backend, other, 0, b"other")], published=False)
-        name = backend.assemble(staging, chunks, name=fresh_name(), size=len(WHOLE))
+        name = assemble(backend, staging, chunks)
         assert content(backend, name) == WHOLE
 
     # Looking around.
@@ -345,7 +388,7 @@ class BackendContract:
         assert staging not in list(backend.orphans(before=an_hour_ago()))
 
     def test_orphan_is_gone_once_it_is_discarded(self, backend: Backend) -> None:
-        place = backend.begin(Plan(name=fresh_name()))
+        place = begin(backend)
         put(backend, place, 0, b"staged")
         if self.can_list:
             assert place in list(backend.orphans(before=in_an_hour()))
@@ -367,101 +410,12 @@ class BackendContract:
     def test_memory_does_not_grow_with_the_chunk(self, backend: Backend, staging: Staging) -> None:
         if self.keeps_in_memory:
             return
-        piece = secrets.token_bytes(64 * 1024)
-        chunk, staged = peak(lambda: put(backend, staging, 0, itertools.repeat(piece, 1024)))
+        pieces = itertools.repeat(secrets.token_bytes(64 * 1024), 1024)
+        chunk, staged = peak(lambda: put(backend, staging, 0, pieces, size=64 * MIB))
         assert chunk.size == 64 * MIB
-        assert staged < 4 * MIB
-        name, assembled = peak(lambda: backend.assemble(staging, [chunk], name=fresh_name(), size=chunk.size))
-        assert assembled < 4 * MIB
+        assert staged < self.most_memory
+        name, assembled = peak(lambda: assemble(backend, staging, [chunk]))
+        assert assembled < self.most_memory
         assert backend.storage.size(name) == chunk.size
-        backend.retract(name)
         backend.discard(staging, [chunk], published=False)
-
-
-def put(
-    backend: Backend, staging: Staging, index: int, data: bytes | Iterable[bytes], *, offset: int = 0
-) -> StoredChunk:
-    """Store a chunk as the lifecycle does when nothing goes wrong."""
-    writer = backend.open_chunk(staging, index=index, offset=offset, size=None, token=token())
-    size = 0
-    for piece in [data] if isinstance(data, bytes) else data:
-        writer.write(piece)
-        size += len(piece)
-    return StoredChunk(index=index, offset=offset, size=size, key=kept(writer))
-
-
-def kept(writer: ChunkWriter) -> str:
-    """End an attempt as the lifecycle does when its row says that it counts, and return its key."""
-    key = writer.commit()
-    writer.close()
-    return key
-
-
-def put_pieces(backend: Backend, staging: Staging, order: Sequence[int]) -> list[StoredChunk]:
-    """Store ``PIECES`` in an order and return their chunks in the order of the file."""
-    chunks = {}
-    for index in order:
-        offset = sum(map(len, PIECES[:index]))
-        chunks[index] = put(backend, staging, index, PIECES[index], offset=offset)
-    return [chunks[index] for index in sorted(chunks)]
-
-
-def finish(writer: ChunkWriter, end: str) -> None:
-    """Let a writer come to the end of an attempt that lost its claim meanwhile."""
-    if "commit" in end:
-        kept(writer)
-    if "abort" in end:
-        writer.abort()
-
-
-def end_late_writer(writer: ChunkWriter) -> None:
-    """Let a writer go on after it has lost: it may be refused, and is aborted in the end, as every loser is."""
-    try:
-        writer.write(b"WRONG!!!")
-        kept(writer)
-    except (StagingLost, BackendFailed, OutOfSpace):
-        pass
-    writer.abort()
-
-
-def token() -> str:
-    return secrets.token_hex(16)
-
-
-def fresh_name() -> str:
-    """A final name that only one attempt uses, in the form the lifecycle gives it."""
-    return f"uploads/2026/{secrets.token_hex(16)}/a file.txt"
-
-
-def content(backend: Backend, name: str) -> bytes:
-    with backend.storage.open(name, "rb") as file:
-        data: bytes = file.read()
-    return data
-
-
-def listed(storage: Storage, folder: str = "") -> Iterator[str]:
-    try:
-        folders, files = storage.listdir(folder)
-    except FileNotFoundError:
-        return
-    yield from (f"{folder}/{name}".lstrip("/") for name in files)
-    for name in folders:
-        yield from listed(storage, f"{folder}/{name}".lstrip("/"))
-
-
-def in_an_hour() -> datetime.datetime:
-    return datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=1)
-
-
-def an_hour_ago() -> datetime.datetime:
-    return datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(hours=1)
-
-
-def peak(work: Any) -> tuple[Any, int]:
-    """What a call returns, and the most memory it held at once."""
-    tracemalloc.start()
-    try:
-        result = work()
-        return result, tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
+        backend.retract(name)
