@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from tools.azurite import fetch_azurite
 from tools.browser import find_chromium
 from tools.client import fetch_client
 from tools.databases import POSTGRESQL, Engine, database
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-UNITS, BROWSER = "not browser", "browser"
+UNITS, BROWSER, STORES = "not browser and not stores", "browser", "stores"
 EXAMPLE = ROOT / "example_project"
 EXAMPLE_TYPES = EXAMPLE / "mypy.ini"  # it has settings of its own
 PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
@@ -118,6 +119,7 @@ def check_newest(suite: Suite, python: Path) -> None:
     check_newest_fast(suite, python)
     suite.step("documentation", lambda: build_docs(python))
     suite.step("tests, PostgreSQL", lambda: test_on(suite, python, POSTGRESQL))
+    suite.step("tests, stores", lambda: test_on_stores(suite, python))
     suite.step("tests, browser", lambda: test_in_browser(suite, python))
 
 
@@ -151,3 +153,8 @@ def test_in_browser(suite: Suite, python: Path) -> int:
     client, chromium, nginx = fetch_client(python), find_chromium(), find_nginx()
     environment = {"FINE_UPLOADER_DIR": str(client), "CHROMIUM": chromium, "NGINX_PROGRAM": nginx}
     return suite.pytest(python, BROWSER, environment)
+
+
+def test_on_stores(suite: Suite, python: Path) -> int:
+    """Run the tests that keep files in object stores, which they start themselves."""
+    return suite.pytest(python, STORES, {"AZURITE_DIR": str(fetch_azurite(python))})

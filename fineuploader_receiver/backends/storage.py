@@ -36,6 +36,8 @@ SPOOL_SIZE = 2**20
 _FOLDER_NAME = re.compile(r"[0-9a-f]{32}\Z")
 # The token of the attempt is in the name, also where the storage has put something in front of it or behind.
 _CHUNK_NAME = re.compile(r"\.[0-9a-f]{32}")
+# Stores without folders may list everything below a prefix, by whole names.
+_PATH = re.compile(r"(?:^|/)\.fineuploader/([0-9a-f]{32})/[^/]+\Z")
 
 
 class StorageBackend(Backend):
@@ -86,9 +88,10 @@ class StorageBackend(Backend):
             _delete_quietly(self.storage, key)
 
     def orphans(self, *, before: datetime.datetime) -> Iterator[Staging]:
-        folders, _ = self._list(PREFIX)
-        for name in folders:
-            if _FOLDER_NAME.match(name) and self._is_older(posixpath.join(PREFIX, name), before):
+        folders, names = self._list(PREFIX)
+        flat = {match[1] for match in map(_PATH.search, names) if match}
+        for name in sorted({*filter(_FOLDER_NAME.match, folders), *flat}):
+            if self._is_older(posixpath.join(PREFIX, name), before):
                 yield Staging(PREFIX, name)
 
     def check(self) -> list[str]:
@@ -110,7 +113,7 @@ class StorageBackend(Backend):
     def _names(self, folder: str) -> list[str]:
         """Names of our own making in an upload's folder, where the storage can list."""
         _, names = self._list(folder)
-        return [name for name in names if _CHUNK_NAME.search(name)]
+        return [name for name in map(posixpath.basename, names) if _CHUNK_NAME.search(name)]
 
     def _list(self, folder: str) -> tuple[list[str], list[str]]:
         try:
@@ -226,15 +229,33 @@ class ChunkReader(io.RawIOBase):
     def _read_once(self, wanted: int) -> bytes:
         number = self._find(self._position)
         chunk = self._chunks[number]
-        file = self._open(number)
         within = self._position - chunk.offset
-        if file.tell() != within:
-            file.seek(within)
-        data: bytes = file.read(min(wanted, chunk.size - within))
+        try:
+            data = self._read_chunk(number, within, min(wanted, chunk.size - within))
+        except Exception as error:
+            if self._is_gone(chunk.key, error):
+                raise StagingLost(str(error)) from error
+            raise
         if not data:
             raise StagingLost("A staged object is shorter than it was.")
         self._position += len(data)
         return data
+
+    def _read_chunk(self, number: int, start: int, wanted: int) -> bytes:
+        file = self._open(number)
+        if file.tell() != start:
+            file.seek(start)
+        data: bytes = file.read(wanted)
+        return data
+
+    def _is_gone(self, key: str, error: Exception) -> bool:
+        """Whether that is why. Some storages open in silence what is not there, and say so in words of their own."""
+        if isinstance(error, FileNotFoundError):
+            return True
+        try:
+            return not self._storage.exists(key)
+        except Exception:
+            return False
 
     def _find(self, position: int) -> int:
         low, high = 0, len(self._chunks)
@@ -246,10 +267,7 @@ class ChunkReader(io.RawIOBase):
     def _open(self, number: int) -> IO[Any]:
         if self._current != number or self._file is None:
             self._close_current()
-            try:
-                self._file = self._storage.open(self._chunks[number].key, "rb")
-            except FileNotFoundError as error:
-                raise StagingLost(str(error)) from error
+            self._file = self._storage.open(self._chunks[number].key, "rb")
             self._current = number
         return self._file
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 from django.core.files.storage import FileSystemStorage, InMemoryStorage, Storage
+from storages.backends.azure_storage import AzureStorage
 
 from backends_for_tests import NamedBackend
-from fineuploader_receiver.backends import FILE_SYSTEM, STORAGE, default_backend
+from fineuploader_receiver.backends import AZURE, FILE_SYSTEM, STORAGE, default_backend
 from fineuploader_receiver.backends.base import Backend, Plan, Staging, StoredChunk
 from fineuploader_receiver.backends.filesystem import FileSystemBackend
 from fineuploader_receiver.backends.storage import StorageBackend
@@ -136,6 +137,13 @@ class EncryptingStorage(FileSystemStorage):
         raise NotImplementedError
 
 
+class EncryptingAzureStorage(AzureStorage):  # type: ignore[misc]
+    """The same over Azure."""
+
+    def _save(self, name: str, content: Any) -> str:
+        raise NotImplementedError
+
+
 class FolderNamingStorage(FileSystemStorage):
     """Changes nothing about how files are written."""
 
@@ -152,6 +160,8 @@ class FolderNamingStorage(FileSystemStorage):
         (EncryptingStorage("media"), STORAGE),
         (InMemoryStorage(), STORAGE),
         (MinimalStorage(), STORAGE),
+        (AzureStorage(), AZURE),
+        (EncryptingAzureStorage(), STORAGE),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Storage) else "",
 )

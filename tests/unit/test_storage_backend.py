@@ -117,6 +117,18 @@ def test_chunk_that_cannot_be_read_back_is_not_taken_for_lost() -> None:
         backend.assemble(staging, chunks, name=fresh_name(), size=len(WHOLE))
 
 
+@pytest.mark.parametrize("gone", [True, False], ids=["gone", "away"])
+def test_chunk_that_cannot_be_read_in_words_of_the_storage_is_lost_if_it_is_gone(gone: bool) -> None:
+    """A storage that opens lazily and raises an error of its own let an upload without its bytes be tried for ever."""
+    backend = backend_over(open=AWAY)
+    staging = backend.begin(Plan())
+    chunks = put_pieces(backend, staging, ORDER)
+    if gone:
+        backend.storage.delete(chunks[0].key)
+    with pytest.raises(StagingLost if gone else BackendFailed):
+        backend.assemble(staging, chunks, name=fresh_name(), size=len(WHOLE))
+
+
 def test_storage_that_keeps_less_than_it_was_given_makes_no_file() -> None:
     storage = CuttingStorage()
     storage.contents = {}
