@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -12,14 +14,15 @@ from tools.client import fetch_client
 from tools.databases import POSTGRESQL, Engine, database
 from tools.nginx import find_nginx
 from tools.pythons import Pair, choose_pairs, make_pair_venv
-from tools.shell import CACHE, ROOT, CannotRun
+from tools.shell import CACHE, ROOT, CannotRun, install_debian
 from tools.shell import run as run_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-UNITS, BROWSER, STORES = "not browser and not stores", "browser", "stores"
+BROWSER, STORES, CRASHES = "browser", "stores", "crashes"
+UNITS = f"not {BROWSER} and not {STORES} and not {CRASHES}"
 EXAMPLE = ROOT / "example_project"
 EXAMPLE_TYPES = EXAMPLE / "mypy.ini"  # it has settings of its own
 PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
@@ -59,7 +62,7 @@ class Suite:
 
     def pytest(self, python: Path, marker: str, environment: Mapping[str, str] | None = None) -> int:
         """Run tests; finding none is a failure (pytest's status 5), and so is a skip where everything is required."""
-        workers = ["-n", "auto"] if marker == UNITS else []  # a browser needs the machine for itself
+        workers = ["-n", "auto"] if marker in (UNITS, CRASHES) else []  # a browser needs the machine for itself
         strictness = ["--no-skips"] if self.require_all else []
         arguments = ["-m", marker, *workers, *strictness, *self.pytest_arguments]
         safely = {"PYTHONSAFEPATH": "1", **(environment or {})}  # what is tested is the wheel, not the checkout
@@ -121,6 +124,8 @@ def check_newest(suite: Suite, python: Path) -> None:
     suite.step("tests, PostgreSQL", lambda: test_on(suite, python, POSTGRESQL))
     suite.step("tests, stores", lambda: test_on_stores(suite, python))
     suite.step("tests, browser", lambda: test_in_browser(suite, python))
+    suite.step("tests, crashes on SQLite", lambda: run_crashes(suite, python))
+    suite.step("tests, crashes on PostgreSQL", lambda: run_crashes_on(suite, python, POSTGRESQL))
 
 
 def check_oldest(suite: Suite, python: Path) -> None:
@@ -158,3 +163,18 @@ def test_in_browser(suite: Suite, python: Path) -> int:
 def test_on_stores(suite: Suite, python: Path) -> int:
     """Run the tests that keep files in object stores, which they start themselves."""
     return suite.pytest(python, STORES, {"AZURITE_DIR": str(fetch_azurite(python))})
+
+
+def run_crashes(suite: Suite, python: Path, environment: Mapping[str, str] | None = None) -> int:
+    """Run the tests that kill servers, cut the power and fill disks."""
+    if os.geteuid() != 0:
+        raise CannotRun("only root can mount small disks")
+    if shutil.which("strace") is None:
+        install_debian("strace")
+    return suite.pytest(python, CRASHES, environment)
+
+
+def run_crashes_on(suite: Suite, python: Path, engine: Engine) -> int:
+    """Run them on a database server."""
+    with database(engine, python) as environment:
+        return run_crashes(suite, python, environment)

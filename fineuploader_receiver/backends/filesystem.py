@@ -73,7 +73,7 @@ class FileSystemBackend(Backend):
             if self.durable:
                 _sync_folder(_folder(staging))
                 _sync_folder(staging.root)
-                _sync_entry(*_entry(staging.root))
+                _sync_parent(os.path.dirname(staging.root))
         return staging
 
     def open_chunk(self, staging: Staging, *, index: int, offset: int, size: int | None, token: str) -> ChunkWriter:
@@ -370,6 +370,12 @@ def _sync_folder(path: str) -> None:
         os.fsync(fd)
 
 
+def _sync_parent(path: str) -> None:
+    """Flush a folder that may not be ours: one that we cannot even read is none that we have made something in."""
+    with contextlib.suppress(PermissionError):
+        _sync_folder(path)
+
+
 def _entry(folder: str) -> tuple[str, tuple[int, int]]:
     """Where a folder is named, and which folder it is."""
     state = os.stat(folder)
@@ -379,9 +385,7 @@ def _entry(folder: str) -> tuple[str, tuple[int, int]]:
 @functools.lru_cache(maxsize=1000)
 def _sync_entry(parent: str, folder: tuple[int, int]) -> None:
     """Flush the entry of a folder in its parent, once per process: whoever made it may be dead, or not that far yet."""
-    with contextlib.suppress(PermissionError):
-        # A parent that we may not even read is none that anybody of ours has made something in.
-        _sync_folder(parent)
+    _sync_parent(parent)
 
 
 def _file_system(path: str) -> str:

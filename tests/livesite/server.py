@@ -18,7 +18,7 @@ from urllib.request import urlopen
 from uuid import uuid4
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 TESTS = Path(__file__).resolve().parent.parent
 WORKERS, THREADS = 2, 4
@@ -101,10 +101,12 @@ def serve(
     workers: int = WORKERS,
     threads: int = THREADS,
     changes: Mapping[str, str] | None = None,
+    tracer: Sequence[str] = (),
 ) -> Iterator[LiveSite]:
     """Run the site with a new database in a new folder, and take both away at the end.
 
-    ``changes`` go into the environment of the server's processes, over everything else.
+    ``changes`` go into the environment of the server's processes, over everything else. ``tracer`` is a command that
+    watches another one, and becomes it.
     """
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(listen()) for _ in range(2)]
@@ -112,7 +114,7 @@ def serve(
         environment = make_environment(folder, client, ports) | dict(changes or {})
         stack.enter_context(database(environment))
         site = LiveSite(folder=folder, ports=ports)
-        stack.enter_context(gunicorn(environment, sockets, site.log, workers=workers, threads=threads))
+        stack.enter_context(gunicorn(environment, sockets, site.log, tracer, workers=workers, threads=threads))
         yield site
 
 
@@ -154,11 +156,17 @@ def database(environment: dict[str, str]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def gunicorn(
-    environment: dict[str, str], sockets: list[socket.socket], log: Path, *, workers: int, threads: int
+    environment: dict[str, str],
+    sockets: list[socket.socket],
+    log: Path,
+    tracer: Sequence[str],
+    *,
+    workers: int,
+    threads: int,
 ) -> Iterator[None]:
     """Run the server until the block ends."""
     descriptors = [one.fileno() for one in sockets]
-    command = [sys.executable, "-m", "gunicorn", "livesite.wsgi:application"]
+    command = [*tracer, sys.executable, "-m", "gunicorn", "livesite.wsgi:application"]
     command += [part for descriptor in descriptors for part in ("--bind", f"fd://{descriptor}")]
     command += ["--worker-class", "gthread", "--workers", str(workers), "--threads", str(threads)]
     with log.open("wb") as output:
