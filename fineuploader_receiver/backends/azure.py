@@ -54,7 +54,7 @@ NEW: dict[str, Any] = {"match_condition": MatchConditions.IfMissing}
 ADVICE = {
     "ContainerNotFound": "The container does not exist.",
     "AuthenticationFailed": "The account's name, key or token is wrong, or has expired.",
-    "AuthorizationFailure": "The account's firewall, or its token, does not let this machine in.",
+    "AuthorizationFailure": "The account's key or token is wrong, or its firewall does not let this machine in.",
     "AuthorizationPermissionMismatch": "The credentials must be allowed to read, write and delete blobs.",
 }
 
@@ -96,14 +96,14 @@ class AzureBlockBackend(Backend):
             found = self._asked(blob.get_blob_properties)
         except ResourceNotFoundError as error:
             raise FileNotFoundError(name) from error
-        except AzureError as error:
+        except Exception as error:
             raise OSError(repr(error)) from error
         same: dict[str, Any] = {"etag": found.etag, "match_condition": MatchConditions.IfNotModified}
 
         def read_range(start: int, end: int) -> bytes:
             try:
                 return self._asked(lambda **how: _download(blob, start, end, **same, **how))
-            except AzureError as error:
+            except Exception as error:
                 raise OSError(repr(error)) from error
 
         return open_ranged(name, size=found.size, read_range=read_range)
@@ -153,8 +153,17 @@ class AzureBlockBackend(Backend):
         return blob
 
     def _content_settings(self, name: str) -> ContentSettings:
+        """What the storage would say of the file, but for the encoding that it reads off names like `a.tar.gz`.
+
+        Whoever reads such a blob, the storage itself and browsers too, would unpack it and get other bytes.
+        """
         path = self.storage._get_valid_path(name)
-        return ContentSettings(**self.storage._get_content_settings_parameters(path))
+        settings = self.storage._get_content_settings_parameters(path)
+        stated = self.storage.get_object_parameters(path)
+        if settings.get("content_encoding") and "content_encoding" not in stated:
+            plain = {"content_encoding": None, "content_type": self.storage.default_content_type}
+            settings = {**settings, **plain, **stated}
+        return ContentSettings(**settings)
 
     def _stage(self, blob: BlobClient, block: str, data: io.BytesIO) -> None:
         length = data.seek(0, io.SEEK_END)

@@ -68,6 +68,12 @@ class StorageBackend(Backend):
             _asked(lambda: _sync(self.storage, actual))
         return actual
 
+    def open(self, name: str) -> IO[Any]:
+        # Some storages open in silence what is not there.
+        if not _asked(lambda: self.storage.exists(name)):
+            raise FileNotFoundError(name)
+        return super().open(name)
+
     def retract(self, name: str) -> None:
         _asked(lambda: self.storage.delete(name))
         folder = posixpath.dirname(name)

@@ -325,6 +325,21 @@ class BackendContract:
         assert backend.discard(staging, chunks, published=True) is True
         assert content(backend, name) == WHOLE
 
+    def test_finished_file_is_read_from_any_place(self, backend: Backend, staging: Staging) -> None:
+        chunks = put_pieces(backend, staging, (0, 1, 2, 3))
+        name = assemble(backend, staging, chunks)
+        with backend.open(name) as file:
+            assert file.read(5) == WHOLE[:5]
+            file.seek(20)
+            assert file.read(3) == WHOLE[20:23]
+            file.seek(0)
+            assert file.read() == WHOLE
+            assert file.read() == b""
+
+    def test_file_that_is_not_there_cannot_be_read(self, backend: Backend) -> None:
+        with pytest.raises(FileNotFoundError), backend.open(fresh_name()) as file:
+            file.read()
+
     @pytest.mark.parametrize("lost", range(4))
     def test_vanished_bytes_make_no_file(self, backend: Backend, staging: Staging, lost: int) -> None:
         chunks = put_pieces(backend, staging, (0, 1, 2, 3))
