@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from browser.uploader import Uploader
     from livesite.server import LiveSite
 
+pytestmark = pytest.mark.timeout(600)  # the first test waits for all pages
+
 WORKERS, THREADS = 2, 24
 BUFFERED, STREAMED = 0, 1
 PATIENCE = 120_000
@@ -181,7 +183,7 @@ def test_repeated_requests_make_one_file_and_one_committed_completion(endings: d
 def test_nginx_has_repeated_success_requests_and_chunks_on_the_other_server(
     slow_site: LiveSite, ports: tuple[int, int]
 ) -> None:
-    """Without that the other tests would have nothing to say. Small bodies it has whole also where it does not buffer."""
+    """Or the other tests had nothing to say. Small bodies it has whole also where it does not buffer."""
     log = slow_site.records("nginx/access")
     repeated = {(one["path"], one["port"]) for one in log if "," in one["upstreams"]}
     buffered, streamed = map(str, ports)
