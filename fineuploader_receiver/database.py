@@ -74,13 +74,29 @@ def in_transaction(using: str, work: Callable[[], T]) -> T:
     `work` must begin with a write: on SQLite a transaction that reads first fails at once when another one has
     written meanwhile. Inside a transaction that someone else began there is nothing to repeat, so the error goes up.
     """
+
+    def run() -> T:
+        with transaction.atomic(using=using):
+            return work()
+
+    return _repeated(using, run)
+
+
+def in_statement(using: str, work: Callable[[], T]) -> T:
+    """Like `in_transaction` where `work` is one statement: it is its own transaction, without BEGIN and COMMIT."""
+    connection = connections[using]
+    if connection.in_atomic_block or not connection.get_autocommit():
+        return in_transaction(using, work)
+    return _repeated(using, work)
+
+
+def _repeated(using: str, work: Callable[[], T]) -> T:
     deadline = time.monotonic() + RETRY_SECONDS
     pause = 0.005
     while True:
         nested = connections[using].in_atomic_block
         try:
-            with transaction.atomic(using=using):
-                return work()
+            return work()
         except OperationalError as error:
             if nested or not is_contention(error) or time.monotonic() > deadline:
                 raise

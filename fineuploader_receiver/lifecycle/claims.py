@@ -14,7 +14,7 @@ from django.db import DatabaseError, IntegrityError
 from django.db.models import QuerySet, Value
 from django.db.models.functions import Concat
 
-from ..database import in_transaction
+from ..database import in_statement, in_transaction
 from ..exceptions import Busy
 from ..models import UploadChunk, UploadSession, database
 from . import statements
@@ -44,7 +44,7 @@ class Claim:
         values = {"token": self.token, "key": key, "claimed_at": now, "offset": offset, "size": size}
         for _ in range(CLAIM_ATTEMPTS):
             try:
-                in_transaction(database(), lambda: self._insert(values))
+                in_statement(database(), lambda: self._insert(values))
                 return True
             except IntegrityError:
                 # There is such a row, or the upload's own is gone.

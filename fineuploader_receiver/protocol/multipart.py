@@ -7,6 +7,7 @@ loses files: a body that ends before its closing delimiter is `TruncatedBody`, n
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator
 from typing import Protocol
@@ -22,6 +23,7 @@ MAX_DISCARDED = 2**26
 MAX_HEADER_SIZE = 1024
 """Django's limit for the headers of a part. The file's name, which a browser repeats there, is not counted."""
 MAX_NAME_SIZE = 2**15
+_MAX_KNOWN_HEAD = 256
 
 _BOUNDARY = re.compile(r";\s*boundary=(?:\"([^\"]+)\"|([^\s;\"]+))", re.IGNORECASE)
 _PARAMETER = re.compile(rb';[ \t]*([A-Za-z0-9_*-]+)[ \t]*=[ \t]*(?:"((?:\\"|[^"])*)"|([^\s;"]*))')
@@ -76,7 +78,7 @@ class MultipartReader:
         self._part = None
         if self._at_end():
             return None
-        self._part = self._open_part(*self._headers())
+        self._part = self._open_part()
         return self._part
 
     def _discard(self, part: Part) -> None:
@@ -146,34 +148,40 @@ class MultipartReader:
         self._start = position + len(end)
         return taken
 
-    def _headers(self) -> tuple[dict[bytes, bytes], int]:
+    def _open_part(self) -> Part:
         if self._starts_with(b"\r\n"):
             raise BadBody("A part of the form has no name.")
         block = self._take_until(b"\r\n\r\n", MAX_HEADER_SIZE + MAX_NAME_SIZE)
-        headers: dict[bytes, bytes] = {}
-        for line in block.split(b"\r\n"):
-            key, colon, value = line.partition(b":")
-            if not colon:
-                raise BadBody("A part of the form has a header that is none.")
-            headers[key.strip().lower()] = value.strip()
-        return headers, len(block)
+        return Part(*(_known_head if len(block) <= _MAX_KNOWN_HEAD else _read_head)(block), self._until_delimiter())
 
-    def _open_part(self, headers: dict[bytes, bytes], size: int) -> Part:
-        disposition = headers.get(b"content-disposition", b"")
-        kind, _, _ = disposition.partition(b";")
-        parameters = _parameters(disposition)
-        if kind.strip().lower() != b"form-data" or not parameters.get("name"):
-            raise BadBody("A part of the form has no name.")
-        if size - len(parameters.get("filename", "").encode("utf-8", "replace")) > MAX_HEADER_SIZE:
-            raise BadBody("A part of the form has too long headers.")
-        if headers.get(b"content-transfer-encoding", b"binary").lower() not in (b"binary", b"8bit", b"7bit"):
-            raise BadBody("A part of the form has a transfer encoding.")
-        return Part(
-            parameters["name"],
-            parameters.get("filename"),
-            headers.get(b"content-type", b"").decode("latin-1"),
-            self._until_delimiter(),
-        )
+
+def _read_head(block: bytes) -> tuple[str, str | None, str]:
+    """The name, the file's name (None for a field) and the content type that a part's headers say."""
+    headers = _headers(block)
+    disposition = headers.get(b"content-disposition", b"")
+    kind, _, _ = disposition.partition(b";")
+    parameters = _parameters(disposition)
+    if kind.strip().lower() != b"form-data" or not parameters.get("name"):
+        raise BadBody("A part of the form has no name.")
+    if len(block) - len(parameters.get("filename", "").encode("utf-8", "replace")) > MAX_HEADER_SIZE:
+        raise BadBody("A part of the form has too long headers.")
+    if headers.get(b"content-transfer-encoding", b"binary").lower() not in (b"binary", b"8bit", b"7bit"):
+        raise BadBody("A part of the form has a transfer encoding.")
+    return parameters["name"], parameters.get("filename"), headers.get(b"content-type", b"").decode("latin-1")
+
+
+# The chunks of an upload, and those of other uploads, begin with the same few parts.
+_known_head = functools.lru_cache(maxsize=128)(_read_head)
+
+
+def _headers(block: bytes) -> dict[bytes, bytes]:
+    headers: dict[bytes, bytes] = {}
+    for line in block.split(b"\r\n"):
+        key, colon, value = line.partition(b":")
+        if not colon:
+            raise BadBody("A part of the form has a header that is none.")
+        headers[key.strip().lower()] = value.strip()
+    return headers
 
 
 def _parameters(disposition: bytes) -> dict[str, str]:

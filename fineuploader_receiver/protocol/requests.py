@@ -187,13 +187,17 @@ class _FieldLimits:
         self._bytes = 0
         self._fields = 0
         self._files = 0
+        # Read once: a look at Django's settings takes longer than the comparison.
+        self._max_bytes = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        self._max_fields = settings.DATA_UPLOAD_MAX_NUMBER_FIELDS
+        self._max_files = settings.DATA_UPLOAD_MAX_NUMBER_FILES
 
     def count_part(self, part: Part) -> None:
         self._fields += part.filename is None
         self._files += part.filename is not None
-        if _above(self._fields, settings.DATA_UPLOAD_MAX_NUMBER_FIELDS):
+        if _above(self._fields, self._max_fields):
             raise BodyTooLarge("The form has too many fields.")
-        if _above(self._files, settings.DATA_UPLOAD_MAX_NUMBER_FILES):
+        if _above(self._files, self._max_files):
             raise BodyTooLarge("The form has too many files.")
         self._add(len(part.name))
 
@@ -206,7 +210,7 @@ class _FieldLimits:
 
     def _add(self, size: int) -> None:
         self._bytes += size
-        if _above(self._bytes, settings.DATA_UPLOAD_MAX_MEMORY_SIZE):
+        if _above(self._bytes, self._max_bytes):
             raise BodyTooLarge
 
 

@@ -14,10 +14,18 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Group
 from django.db import IntegrityError, OperationalError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from fineuploader_receiver import database
-from fineuploader_receiver.database import DatabaseClock, database_now, in_transaction, is_contention, moment
+from fineuploader_receiver.database import (
+    DatabaseClock,
+    database_now,
+    in_statement,
+    in_transaction,
+    is_contention,
+    moment,
+)
 from fineuploader_receiver.models import UploadSession
 
 UTC = datetime.timezone.utc
@@ -204,3 +212,32 @@ def test_writers_at_the_same_moment_all_get_through() -> None:
         worker.join()
     assert errors == []
     assert UploadSession.objects.get(pk=pk).received_bytes == threads * rounds
+
+
+@pytest.mark.django_db(transaction=True)
+def test_statement_of_its_own_needs_no_begin_and_is_repeated_as_well() -> None:
+    _, work = failing(0, OperationalError())
+    with CaptureQueriesContext(connection) as queries:
+        assert in_statement("default", work) == "done"
+    assert [query["sql"].split()[0] for query in queries.captured_queries] == ["INSERT"]
+    attempts = iter([OperationalError("database is locked"), None])
+
+    def falter() -> None:
+        if error := next(attempts):
+            raise error
+
+    in_statement("default", falter)
+    assert next(attempts, "all were made") == "all were made"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_statement_that_fails_within_somebody_else_s_transaction_leaves_that_usable() -> None:
+    def twice() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("INSERT INTO auth_group (name) VALUES ('one'), ('one')")
+
+    with transaction.atomic():
+        with pytest.raises(IntegrityError):
+            in_statement("default", twice)
+        Group.objects.create(name="another")
+    assert Group.objects.get().name == "another"

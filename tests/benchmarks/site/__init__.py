@@ -1,0 +1,1 @@
+"""The Django site under measurement, in its plainest form."""
