@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
@@ -11,9 +10,10 @@ from django.db import DatabaseError
 from django.http import HttpRequest
 
 from .lifecycle.ownership import adopt
+from .logs import get_logger
 from .owners import SESSION_KEY, anonymous_key, owner_of
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 
 def connect() -> None:

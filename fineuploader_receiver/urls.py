@@ -27,7 +27,8 @@ def _patterns(alias: str) -> list[URLPattern]:
         re_path(r"^(?:/)?session/?\Z", views.session, where, name="session"),
         re_path(r"^(?:/)?config/?\Z", views.config, where, name="config"),
         re_path(r"^(?:/)?(?P<uuid>[^/]+)/?\Z", views.file, where, name="file"),
-        re_path(r"^(?P<path>.*)\Z", views.nothing, where),
+        # No end: a pattern's dot stops at a line break, which an address may hold.
+        re_path(r"^", views.nothing, where),
     ]
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import functools
-import logging
 from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import ImproperlyConfigured, RequestDataTooBig, SuspiciousOperation
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, DataError, transaction
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.utils.cache import add_never_cache_headers, patch_vary_headers
 from django.views.decorators.common import no_append_slash
@@ -19,13 +18,14 @@ from django.views.decorators.csrf import csrf_exempt
 from . import lifecycle
 from .client_options import client_options
 from .csrf import check_csrf
-from .exceptions import BadBody, BodyTooLarge, Busy, MethodNotAllowed, NotFound, ServerError, UploadError
+from .exceptions import BadBody, BadParameter, BodyTooLarge, Busy, MethodNotAllowed, NotFound, ServerError, UploadError
+from .logs import get_logger
 from .owners import Caller, identify
 from .protocol import requests, responses
 from .protocol.body import Body
 from .receivers import Receiver, get_receiver
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 BODY_METHODS = ("POST", "PUT", "PATCH")
 
@@ -119,7 +119,7 @@ def config(request: HttpRequest, receiver: Receiver) -> HttpResponse:
 
 
 @route("GET", "HEAD", "DELETE", *BODY_METHODS)
-def nothing(request: HttpRequest, receiver: Receiver, path: str = "") -> HttpResponse:
+def nothing(request: HttpRequest, receiver: Receiver) -> HttpResponse:
     """Everything else below the prefix: JSON, and never a redirect that would turn a POST into a GET."""
     raise NotFound
 
@@ -157,6 +157,10 @@ def _as_refusal(error: Exception) -> UploadError:
     if isinstance(error, SuspiciousOperation):
         logger.warning("An upload request was refused.", exc_info=error)
         return BadBody()
+    if isinstance(error, DataError):
+        # What a database will not even look up, as a session's cookie with NUL in it on PostgreSQL.
+        logger.warning("An upload request held what the database cannot take.", exc_info=error)
+        return BadParameter()
     if isinstance(error, DatabaseError):
         logger.error("The database failed during an upload request.", exc_info=error)
         return Busy()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import datetime
 import io
-import logging
 import os
 import posixpath
 import re
@@ -23,9 +22,10 @@ from django.conf import settings
 from django.core.files.base import File
 from django.core.files.storage import FileSystemStorage, Storage
 
+from ..logs import get_logger
 from .base import NO_SPACE, Backend, BackendFailed, ChunkWriter, OutOfSpace, Plan, Staging, StagingLost, StoredChunk
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 T = TypeVar("T")
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import logging
 import secrets
 import threading
 import time
@@ -38,6 +37,7 @@ from ..exceptions import (
     UploadLost,
     WrongKind,
 )
+from ..logs import get_logger
 from ..models import UploadSession, UploadTombstone, database
 from ..owners import Caller
 from ..protocol.messages import DoneMessage, Receipt
@@ -50,7 +50,7 @@ from .removal import FINISHED, IDLE, drop, lapsed
 from .sniffing import SNIFF_SIZE, check_type, sniff
 from .uploads import State, all_stored, find, merge_params, reload, rows, staging_of, stored_chunks, was_lost
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 LEASE = datetime.timedelta(seconds=20)
 WAIT_SECONDS = 25.0

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import uuid
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ..exceptions import Forbidden, NotFound
+from ..logs import get_logger
 from ..models import UploadSession
 from ..owners import Caller
 from ..receivers import Receiver
 from .uploads import State, chunk_rows, find, rows
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 MAX_LISTED = 1000
 BATCH = 50

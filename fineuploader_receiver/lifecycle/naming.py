@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import posixpath
 import re
 import secrets
@@ -12,10 +11,11 @@ from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.utils import validate_file_name
 
 from ..exceptions import ExtensionNotAllowed, HookFailed
+from ..logs import get_logger
 from ..models import UploadSession
 from ..receivers import Receiver
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 MAX_BYTES = 120
 MAX_NAME = 512

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 from django.dispatch import Signal
 
+from ..logs import get_logger
 from ..models import UploadSession
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 
 def notify(signal: Signal, *, upload: UploadSession, **arguments: Any) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import functools
-import logging
 from collections.abc import Callable, Iterator
 
 from django.core.exceptions import ImproperlyConfigured
@@ -19,6 +18,7 @@ from ..backends.base import Backend, BackendFailed, Staging
 from ..conf import configured
 from ..database import database_now, in_transaction
 from ..exceptions import StorageFailed
+from ..logs import get_logger
 from ..models import OwnerUsage, UploadSession, UploadTombstone, database
 from ..receivers import Receiver, get_receiver
 from ..signals import upload_expired
@@ -26,7 +26,7 @@ from .notify import notify
 from .removal import IDLE, lapsed, remove
 from .uploads import State, chunk_rows, rows, staging_of, stored_chunks
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 ORPHAN_AGE = datetime.timedelta(days=1)
 

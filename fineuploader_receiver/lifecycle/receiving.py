@@ -11,7 +11,6 @@ claimed would be overtaken again and again. The row keeps the keys of all attemp
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -34,6 +33,7 @@ from ..exceptions import (
     UploadLost,
     WrongKind,
 )
+from ..logs import get_logger
 from ..models import UploadSession, database
 from ..owners import Caller
 from ..protocol.messages import Receipt, UploadMessage
@@ -58,7 +58,7 @@ from .uploads import (
     staging_of,
 )
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 Content = Iterator["bytes | memoryview"]
 

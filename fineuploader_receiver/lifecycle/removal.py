@@ -7,7 +7,6 @@ goes on from there. Deleting bytes again is harmless.
 from __future__ import annotations
 
 import datetime
-import logging
 import secrets
 
 from django.db import IntegrityError, transaction
@@ -17,6 +16,7 @@ from django.db.models.deletion import Collector
 from ..backends.base import BackendFailed
 from ..database import database_now, in_transaction
 from ..exceptions import Assembling, Claimed, Forbidden, StorageFailed, UploadError
+from ..logs import get_logger
 from ..models import UploadSession, UploadTombstone, database
 from ..owners import Caller
 from ..protocol.messages import DeleteMessage
@@ -25,7 +25,7 @@ from ..signals import upload_deleted
 from .notify import notify
 from .uploads import State, chunk_rows, find, rows, staged_chunks, staging_of
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 LEASE = datetime.timedelta(seconds=20)
 
