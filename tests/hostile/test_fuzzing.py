@@ -71,7 +71,7 @@ def django_reads(body: bytes) -> tuple[dict[str, list[bytes]], dict[str, list[tu
     return fields, {name: [_file(file) for file in found] for name, found in files.lists()}
 
 
-def _file(file: UploadedFile) -> tuple[str, str, bytes]:
+def _file(file: UploadedFile[bytes]) -> tuple[str, str, bytes]:
     return file.name or "", file.content_type or "", file.read()
 
 

@@ -81,7 +81,7 @@ TABLES: Mapping[str, Mapping[str, Row]] = {
 # What the owner may still do where `has_permission` says no to one thing.
 DENIALS: Mapping[str, Row] = {
     "upload": (DENIED, DENIED, "200", "200!", "200!", "200", "200", "200"),
-    "complete": (DENIED, "200!", DENIED, "200!", "200!", "200", "200", "200"),
+    "complete": ("200+", "200!", DENIED, "200!", "200!", "200", "200", "200"),
     "delete": ("200+", "200!", "200", DENIED, DENIED, "200", "200", "200"),
     "status": ("200+", "200!", "200", "200!", "200!", DENIED, "200", "200"),
     "list": ("200+", "200!", "200", "200!", "200!", "200", DENIED, "200"),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 GOOD_UUID = b"0f8fad5b-d9cb-469f-a165-70867728950e"
 
 OVERLONG_DOTS = b"\xc0\xae\xc0\xae\xc0\xaf"
@@ -15,7 +13,7 @@ ESCAPE = b"\x1b[2J\x1b[1;31m"
 FORGED = b"2026-01-01 00:00:00 CRITICAL root: forged"
 
 # What is not right in any parameter.
-TEXTS: Mapping[str, bytes] = {
+TEXTS: dict[str, bytes] = {
     "nothing": b"",
     "a space": b" ",
     "a dot": b".",
@@ -71,7 +69,7 @@ TEXTS: Mapping[str, bytes] = {
     "1 MiB": b"B" * 2**20,
 }
 
-UUIDS: Mapping[str, bytes] = {
+UUIDS: dict[str, bytes] = {
     "too short": GOOD_UUID[:-1],
     "too long": GOOD_UUID + b"0",
     "no dashes": GOOD_UUID.replace(b"-", b""),
@@ -95,7 +93,7 @@ UUIDS: Mapping[str, bytes] = {
     "version 1, which is one": b"c232ab00-9414-11ec-b3c8-9f6bdeced846",
 }
 
-NAMES: Mapping[str, bytes] = {
+NAMES: dict[str, bytes] = {
     "a Windows device": b"CON",
     "a device with an extension": b"NUL.txt",
     "an alternate data stream": b"a.txt::$DATA",
@@ -116,7 +114,7 @@ NAMES: Mapping[str, bytes] = {
     "decomposed": "A\u030a.txt".encode(),
 }
 
-NUMBERS: Mapping[str, bytes] = {
+NUMBERS: dict[str, bytes] = {
     "negative": b"-1",
     "negative zero": b"-0",
     "with a sign": b"+1",
@@ -160,7 +158,7 @@ NUMBERS: Mapping[str, bytes] = {
     "SQL behind": b"1'--",
 }
 
-KEYS: Mapping[str, bytes] = {
+KEYS: dict[str, bytes] = {
     "nothing": b"",
     "an open bracket": b"a[",
     "a closed bracket": b"a]",
@@ -198,7 +196,7 @@ KEYS: Mapping[str, bytes] = {
 }
 KEYS = {**KEYS, **{f"as a key: {name}": value for name, value in TEXTS.items() if len(value) < 1000 and value}}
 
-TOKENS: Mapping[str, bytes] = {
+TOKENS: dict[str, bytes] = {
     "short": b"abc",
     "of another length": b"x" * 33,
     "of zeros": b"0" * 32,
