@@ -26,13 +26,8 @@ class Body:
         self._request = request
         self.received = 0
         self.length = _content_length(request)
-
-    @property
-    def is_parsed(self) -> bool:
-        """Whether somebody before us has read the body as a form (`request.POST`) and left nothing to read."""
-        seen = self._request.__dict__
-        is_form = self._request.content_type == "multipart/form-data"
-        return self._request.method == "POST" and is_form and "_files" in seen and "_body" not in seen
+        # Now, because our own CSRF check gives the request the form that it has read so far.
+        self.is_parsed = _is_parsed(request)
 
     def read(self, size: int) -> bytes:
         size = min(size, self.length - self.received)
@@ -85,6 +80,13 @@ class Body:
             return self._request.read(size)
         except UnreadablePostError as error:
             raise TruncatedBody from error
+
+
+def _is_parsed(request: HttpRequest) -> bool:
+    """Whether somebody before us has read the body as a form (`request.POST`) and left nothing to read."""
+    seen = request.__dict__
+    is_form = request.content_type == "multipart/form-data"
+    return request.method == "POST" and is_form and "_files" in seen and "_body" not in seen
 
 
 def _content_length(request: HttpRequest) -> int:

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from django.core.files.uploadedfile import UploadedFile
 from django.core.handlers.wsgi import WSGIRequest
-from django.http import UnreadablePostError
+from django.http import QueryDict, UnreadablePostError
 from django.test import RequestFactory
 
-from fineuploader_receiver.exceptions import BadBody, BodyTooLarge, LengthRequired, TruncatedBody
+from fineuploader_receiver.csrf import check_csrf
+from fineuploader_receiver.exceptions import BadBody, BodyTooLarge, CsrfFailed, LengthRequired, TruncatedBody
 from fineuploader_receiver.protocol import body as module
 from fineuploader_receiver.protocol.body import Body
 
@@ -216,6 +217,17 @@ def test_form_that_a_middleware_has_buffered_is_still_ours_to_read() -> None:
     body = Body(buffered)
     assert not body.is_parsed
     assert read_in_pieces(body) == FORM_BODY
+
+
+def test_form_that_was_refused_after_its_token_was_checked_is_read_to_its_end() -> None:
+    """Regression: the token's check gives the request the fields so far, which looked as if all were read."""
+    refused = request(FORM_BODY, length=str(len(FORM_BODY)), CONTENT_TYPE=FORM)
+    body = Body(refused)
+    with pytest.raises(CsrfFailed):
+        check_csrf(refused, QueryDict())
+    assert {"_post", "_files"} <= set(refused.__dict__)
+    body.drain()
+    assert body.received == len(FORM_BODY)
 
 
 def test_unreadable_request_is_cut_short(monkeypatch: pytest.MonkeyPatch) -> None:
