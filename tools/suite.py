@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from tools.azurite import fetch_azurite
 from tools.browser import find_chromium
+from tools.ceph import need_ceph
 from tools.client import fetch_client
 from tools.databases import POSTGRESQL, Engine, database
 from tools.nginx import find_nginx
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-BROWSER, STORES, CRASHES = "browser", "stores", "crashes"
-UNITS = f"not {BROWSER} and not {STORES} and not {CRASHES}"
+BROWSER, STORES, CEPH, CRASHES = "browser", "stores and not ceph", "ceph", "crashes"
+UNITS = "not browser and not stores and not crashes"
 EXAMPLE = ROOT / "example_project"
 EXAMPLE_TYPES = EXAMPLE / "mypy.ini"  # it has settings of its own
 PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
@@ -123,6 +124,7 @@ def check_newest(suite: Suite, python: Path) -> None:
     suite.step("documentation", lambda: build_docs(python))
     suite.step("tests, PostgreSQL", lambda: test_on(suite, python, POSTGRESQL))
     suite.step("tests, stores", lambda: test_on_stores(suite, python))
+    suite.step("tests, Ceph", lambda: test_on_ceph(suite, python))
     suite.step("tests, browser", lambda: test_in_browser(suite, python))
     suite.step("tests, crashes on SQLite", lambda: run_crashes(suite, python))
     suite.step("tests, crashes on PostgreSQL", lambda: run_crashes_on(suite, python, POSTGRESQL))
@@ -163,6 +165,12 @@ def test_in_browser(suite: Suite, python: Path) -> int:
 def test_on_stores(suite: Suite, python: Path) -> int:
     """Run the tests that keep files in object stores, which they start themselves."""
     return suite.pytest(python, STORES, {"AZURITE_DIR": str(fetch_azurite(python))})
+
+
+def test_on_ceph(suite: Suite, python: Path) -> int:
+    """Run the contract of the backends on a Ceph cluster."""
+    need_ceph()
+    return suite.pytest(python, CEPH)
 
 
 def run_crashes(suite: Suite, python: Path, environment: Mapping[str, str] | None = None) -> int:

@@ -10,6 +10,7 @@ CAN_LOCK = sys.platform == "linux"
 """Whether the system has open file description locks, which `FileSystemBackend` rests on."""
 
 FILE_SYSTEM = "fineuploader_receiver.backends.filesystem.FileSystemBackend"
+S3 = "fineuploader_receiver.backends.s3.S3MultipartBackend"
 AZURE = "fineuploader_receiver.backends.azure.AzureBlockBackend"
 STORAGE = "fineuploader_receiver.backends.storage.StorageBackend"
 
@@ -17,6 +18,7 @@ STORAGE = "fineuploader_receiver.backends.storage.StorageBackend"
 # By name, so that nothing is imported that the site has not installed.
 NATIVE = {
     "django.core.files.storage.filesystem.FileSystemStorage": FILE_SYSTEM,
+    "storages.backends.s3.S3Storage": S3,
     "storages.backends.azure_storage.AzureStorage": AZURE,
 }
 

@@ -69,7 +69,7 @@ SPACE_CHECK_BYTES = 64 * 2**20
 
 
 class _BytesLost(Exception):
-    """The staged bytes of an upload are not where they were; nothing of the body has been read."""
+    """The staged bytes of an upload are not where they were."""
 
 
 def receive(receiver: Receiver, caller: Caller, message: UploadMessage, content: Content) -> Receipt:
@@ -89,6 +89,9 @@ def receive(receiver: Receiver, caller: Caller, message: UploadMessage, content:
             stored = attempt.run(measured)
         except _BytesLost:
             give_up_lost(receiver, admission.upload, message)
+            if measured.size:
+                # The bytes are gone with the place that they were for.
+                raise Busy from None
             continue
         except RowGone:
             continue
@@ -216,6 +219,12 @@ class _Attempt:
             if self._commit(writer.key):
                 return True
             writer.abort()
+        except StagingLost as error:
+            writer.abort()
+            if not self._claim.look():
+                self._undo(error)
+                raise _BytesLost from error
+            # Others have stored the chunk and may have completed the file: no wonder that its place is gone.
         except BaseException as error:
             if not (self._may_be_stored and self._claim.is_stored()):
                 writer.abort()
@@ -278,8 +287,6 @@ class _Attempt:
             call(*arguments)
         except OutOfSpace as error:
             raise NoSpace from error
-        except StagingLost as error:
-            raise Busy from error
         except BackendFailed as error:
             logger.warning("A chunk of upload %s could not be stored: %s", self._upload.uuid, error)
             raise StorageFailed from error

@@ -18,9 +18,20 @@ PIECES = (b"The first chunk, ", b"the second one, ", b"a third, ", b"end")
 WHOLE = b"".join(PIECES)
 
 
-def begin(backend: Backend) -> Staging:
-    """Begin an upload as the lifecycle does."""
-    return backend.begin(Plan(name=fresh_name()))
+def pieces_for(backend: Backend) -> tuple[bytes, ...]:
+    """``PIECES``, repeated until they are as large as the backend wants chunks to be."""
+    return (*(piece * -(-backend.smallest_chunk // len(piece)) for piece in PIECES[:-1]), PIECES[-1])
+
+
+def whole(backend: Backend) -> bytes:
+    """The file that ``put_pieces`` stores."""
+    return b"".join(pieces_for(backend))
+
+
+def begin(backend: Backend, *, chunks: int = 8) -> Staging:
+    """Begin an upload as the lifecycle does; one of a single chunk does not say how large it is."""
+    chunk_size = float(max(map(len, pieces_for(backend)))) if chunks > 1 else None
+    return backend.begin(Plan(name=fresh_name(), total_chunks=chunks, chunk_size=chunk_size))
 
 
 def put(
@@ -50,11 +61,11 @@ def kept(writer: ChunkWriter) -> str:
 
 
 def put_pieces(backend: Backend, staging: Staging, order: Sequence[int]) -> list[StoredChunk]:
-    """Store ``PIECES`` in an order and return their chunks in the order of the file."""
-    chunks = {}
+    """Store the pieces in an order and return their chunks in the order of the file."""
+    chunks, pieces = {}, pieces_for(backend)
     for index in order:
-        offset = sum(map(len, PIECES[:index]))
-        chunks[index] = put(backend, staging, index, PIECES[index], offset=offset)
+        offset = sum(map(len, pieces[:index]))
+        chunks[index] = put(backend, staging, index, pieces[index], offset=offset)
     return [chunks[index] for index in sorted(chunks)]
 
 

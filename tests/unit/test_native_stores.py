@@ -11,8 +11,9 @@ import pytest
 from django.core.exceptions import ValidationError
 
 from backends_for_tests import NamedBackend
-from fineuploader_receiver.backends.base import BackendFailed, Plan
-from fineuploader_receiver.exceptions import HookFailed, InvalidFile, StorageFailed, TooManyChunks
+from fineuploader_receiver.backends.base import BackendFailed, Plan, StagingLost
+from fineuploader_receiver.backends.storage import StorageChunkWriter
+from fineuploader_receiver.exceptions import Busy, HookFailed, InvalidFile, StorageFailed, TooManyChunks
 from fineuploader_receiver.lifecycle import completion
 from fineuploader_receiver.models import UploadSession
 from storages_for_tests import MinimalStorage
@@ -155,3 +156,35 @@ def test_lease_is_taken_without_a_new_name(page: Page, number: uuid.UUID, monkey
     page.chunks(number, 0, 1)
     monkeypatch.setattr(completion, "final_name", lambda *_: pytest.fail("the name is settled already"))
     assert page.chunk(number, 2).complete
+
+
+def test_upload_whose_place_is_gone_while_a_chunk_arrives_begins_again(page: Page, number: uuid.UUID) -> None:
+    """Regression: a store that had dropped the upload answered every repeat of the chunk as busy, until the purge."""
+    page.chunk(number, 0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(StorageChunkWriter, "commit", refuse_place)
+        with pytest.raises(Busy):
+            page.chunk(number, 1)
+    assert not UploadSession.objects.exists()
+    page.chunks(number, 0, 1, 2)
+    assert content(number) == DATA
+
+
+def test_late_attempt_finds_its_place_gone_when_the_file_is_complete(
+    page: Page, number: uuid.UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page.chunks(number, 0, 1)
+    commit = StorageChunkWriter.commit
+
+    def overtaken(writer: StorageChunkWriter) -> str:
+        monkeypatch.setattr(StorageChunkWriter, "commit", commit)
+        assert page.chunk(number, 2).complete
+        return refuse_place(writer)
+
+    monkeypatch.setattr(StorageChunkWriter, "commit", overtaken)
+    assert page.chunk(number, 2).complete
+    assert content(number) == DATA
+
+
+def refuse_place(writer: StorageChunkWriter) -> str:
+    raise StagingLost("no such upload")
