@@ -138,6 +138,9 @@ class StorageBackend(Backend):
         return True
 
     def _size(self, name: str) -> int | None:
+        """How large the stored object is; None where the storage does not tell, or packs what it is given."""
+        if getattr(self.storage, "gzip", False):
+            return None
         try:
             return self.storage.size(name)
         except NotImplementedError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,7 @@ STORAGES = {
             "glacial": {"file_seconds": 40},
         }.items()
     },
+    **json.loads(os.environ.get("LIVESITE_STORAGES", "{}")),
 }
 OBJECTS = "fineuploader_receiver.backends.storage.StorageBackend"
 

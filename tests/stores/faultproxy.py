@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
 
-Fault = Literal["500", "503", "reset", "stall", "lost"]
+Fault = Literal["200", "403", "500", "503", "corrupt", "reset", "stall", "lost"]
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding"}
 
 
@@ -29,23 +29,25 @@ class Passed:
 class FaultProxy:
     """What to do wrong: `fault`, `times` times, with requests that `matches` picks.
 
-    `500` and `503` are answered without asking the store; `reset` breaks the connection after the body, `stall` leaves
-    it without an answer; `lost` asks the store and breaks the connection instead of passing its answer on.
+    Numbers are answered, with `error`, without asking the store; `corrupt` changes a bit of the body; `reset` breaks
+    the connection after the body, `stall` leaves it without an answer; `lost` asks the store and breaks the connection
+    instead of passing its answer on.
     """
 
     port: int = 0
     fault: Fault | None = None
     times: int = 0
     matches: Callable[[Passed], bool] = lambda request: True
+    error: bytes = b""
     passed: list[Passed] = field(default_factory=list)
     answered: int = 0
     """Bytes of the bodies of answers."""
     ended: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def go_wrong(self, fault: Fault, *, times: int, when: Callable[[Passed], bool]) -> None:
+    def go_wrong(self, fault: Fault, *, times: int, when: Callable[[Passed], bool], error: bytes = b"") -> None:
         with self.lock:
-            self.fault, self.times, self.matches = fault, times, when
+            self.fault, self.times, self.matches, self.error = fault, times, when, error
 
     def next_fault(self, request: Passed) -> Fault | None:
         with self.lock:
@@ -101,13 +103,16 @@ class Handler(BaseHTTPRequestHandler):
         """Take the request and do with it what the proxy says."""
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         fault = self.server.proxy.next_fault(Passed(method=self.command, path=self.path, size=len(body)))
-        if fault in ("500", "503"):
-            self._answer(int(fault), {"Content-Length": "0"}, b"")
+        if fault in ("200", "403", "500", "503"):
+            error = self.server.proxy.error
+            self._answer(int(fault), {"Content-Length": str(len(error))}, error)
             return
         if fault == "stall":
             self.server.proxy.ended.wait(timeout=30)
-        answer = self._ask(body) if fault in (None, "lost") else None
-        if fault is None and answer is not None:
+        if fault == "corrupt":
+            body = bytes([body[0] ^ 1]) + body[1:]
+        answer = self._ask(body) if fault in (None, "corrupt", "lost") else None
+        if fault in (None, "corrupt") and answer is not None:
             self._answer(*answer)
         else:
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

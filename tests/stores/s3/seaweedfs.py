@@ -43,7 +43,14 @@ def serve(folder: Path) -> Iterator[S3Server]:
     config.write_text(json.dumps({"identities": [IDENTITY]}))
     ports = free_ports(2 * len(SERVICES))
     command = [executable(), "-logtostderr=true", "server", f"-dir={folder}", "-filer", "-s3", f"-s3.config={config}"]
-    command += ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.iam=false"]
+    command += [
+        "-ip=127.0.0.1",
+        "-ip.bind=127.0.0.1",
+        "-s3.port.iceberg=0",
+        "-s3.port.lance=0",
+        "-s3.iam=false",
+        "-s3.autoCreateBucket=false",
+    ]
     command += ["-volume.max=0", "-master.volumeSizeLimitMB=1024", "-master.electionTimeout=1s"]
     for service, port, grpc in zip(SERVICES, ports[::2], ports[1::2], strict=True):
         command += [f"-{service}.port={port}", f"-{service}.port.grpc={grpc}"]

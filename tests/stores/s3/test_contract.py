@@ -8,11 +8,12 @@ import pytest
 from django.core.files.storage import Storage
 from storages.backends.s3 import S3Storage
 
-from fineuploader_receiver.backends.base import Backend, Staging, StoredChunk
+from fineuploader_receiver.backends.base import Backend, Staging, StagingLost, StoredChunk
 from fineuploader_receiver.backends.s3 import S3MultipartBackend
-from fineuploader_receiver.backends.s3_parts import Place
+from fineuploader_receiver.backends.s3_parts import Place, from_keys
 from fineuploader_receiver.backends.storage import StorageBackend
 from fineuploader_receiver.testing.backend_contract import MIB, BackendContract
+from fineuploader_receiver.testing.chunks import assemble, final_name, put, put_pieces
 from stores.s3.server import S3Server
 
 
@@ -44,6 +45,35 @@ class TestS3MultipartBackendOnSeaweedFS(S3Contract):
     @pytest.fixture(autouse=True)
     def _server(self, seaweedfs: S3Server) -> None:
         self.server = seaweedfs
+
+    @pytest.mark.parametrize("named", [slice(0, 3), slice(1, 4), slice(0, 2)], ids=str)
+    def test_object_that_is_not_what_the_rows_say_is_deleted(
+        self, backend: Backend, staging: Staging, named: slice, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Stands for a store that has put other parts together than it was told."""
+        complete = S3MultipartBackend._complete
+        monkeypatch.setattr(
+            S3MultipartBackend, "_complete", lambda self, place, parts: complete(self, place, parts[named])
+        )
+        chunks = put_pieces(backend, staging, (0, 1, 2, 3))
+        with pytest.raises(StagingLost):
+            assemble(backend, staging, chunks)
+        assert not backend.storage.exists(final_name(backend, staging))
+
+    def test_object_of_the_right_size_and_other_bytes_is_deleted(
+        self, backend: Backend, staging: Staging, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        chunks = put_pieces(backend, staging, (0, 1, 2, 3))
+        late = put(backend, staging, 3, b"END")
+        complete = S3MultipartBackend._complete
+        monkeypatch.setattr(
+            S3MultipartBackend,
+            "_complete",
+            lambda self, place, parts: complete(self, place, [*parts[:3], *from_keys([late])]),
+        )
+        with pytest.raises(StagingLost):
+            assemble(backend, staging, chunks)
+        assert not backend.storage.exists(final_name(backend, staging))
 
 
 @pytest.mark.ceph
