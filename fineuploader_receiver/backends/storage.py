@@ -78,14 +78,14 @@ class StorageBackend(Backend):
         _asked(lambda: self.storage.delete(name))
         folder = posixpath.dirname(name)
         if _FOLDER_NAME.match(posixpath.basename(folder)):
-            self._remove_folder(folder)
+            _remove_folder(self.storage, folder)
 
     def discard(self, staging: Staging, chunks: Sequence[StoredChunk], *, published: bool) -> bool:
         folder = posixpath.join(staging.root, staging.name)
         keys = {chunk.key for chunk in chunks} | {posixpath.join(folder, name) for name in self._names(folder)}
         for key in keys:
             _asked(lambda key=key: self.storage.delete(key))  # type: ignore[misc]
-        self._remove_folder(folder)
+        _remove_folder(self.storage, folder)
         return True
 
     def forget(self, staging: Staging, key: str) -> None:
@@ -110,11 +110,6 @@ class StorageBackend(Backend):
         except Exception as error:
             return [f"The storage did not save, open and delete an object: {error!r}."]
         return [] if same else ["The storage returned other bytes than it was given."]
-
-    def _remove_folder(self, folder: str) -> None:
-        """Where folders exist ours are left empty; elsewhere there is nothing of that name."""
-        with contextlib.suppress(Exception):
-            self.storage.delete(folder)
 
     def _names(self, folder: str) -> list[str]:
         """Names of our own making in an upload's folder, where the storage can list."""
@@ -180,6 +175,9 @@ class StorageChunkWriter(ChunkWriter):
             self._spool.close()
         if self._saved:
             _delete_quietly(self._storage, self.key)
+            if isinstance(self._storage, FileSystemStorage):
+                # The upload may be gone, and saving has made its folder anew. Others delete folders that are not empty.
+                _remove_folder(self._storage, posixpath.dirname(self.key))
 
     def _save(self) -> str:
         self._spool.seek(0)
@@ -284,6 +282,12 @@ class ChunkReader(io.RawIOBase):
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+def _remove_folder(storage: Storage, folder: str) -> None:
+    """Where folders exist ours are left empty; elsewhere there is nothing of that name."""
+    with contextlib.suppress(Exception):
+        storage.delete(folder)
 
 
 def _delete_quietly(storage: Storage, name: str) -> None:

@@ -16,8 +16,8 @@ from browser.files import make_file
 from browser.person import Person, complete
 from browser.uploader import Outcome
 from livesite.server import serve
+from livesite.visitor import Visitor, staged
 from networks.nginx import BODY_LIMIT, nginx
-from networks.visitor import Visitor, staged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,10 +8,15 @@ from typing import Any
 
 
 def database_settings(name: str) -> dict[str, Any]:
-    """Return the entry of ``DATABASES`` for ``TEST_DATABASE``; SQLite as ``startproject`` writes it, untuned."""
+    """Return the entry of ``DATABASES`` for ``TEST_DATABASE``; SQLite as ``startproject`` writes it, untuned.
+
+    But for its journal, where ``LIVESITE_JOURNAL`` names a mode.
+    """
     engine = os.environ.get("TEST_DATABASE", "sqlite")
     if engine == "sqlite":
-        return {"ENGINE": "django.db.backends.sqlite3", "NAME": name, "TEST": {"NAME": name}}
+        journal = os.environ.get("LIVESITE_JOURNAL")
+        options = {"init_command": f"PRAGMA journal_mode = {journal}"} if journal else {}
+        return {"ENGINE": "django.db.backends.sqlite3", "NAME": name, "OPTIONS": options, "TEST": {"NAME": name}}
     from settings import configure_database
 
     return {**configure_database(engine), "NAME": name, "TEST": {"NAME": name}}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,10 @@ FINEUPLOADER_RECEIVERS: dict[str, dict[str, Any]] = {
     **{alias: {"STORAGE": alias, "BACKEND": OBJECTS} for alias in ("slow", "sluggish", "glacial")},
     "tokens": {"RECEIVER": "livesite.receivers.TokenReceiver"},
     "faltering": {"RECEIVER": "livesite.receivers.FalteringReceiver"},
+    "faltering_objects": {"RECEIVER": "livesite.receivers.FalteringReceiver", "BACKEND": OBJECTS},
+    "few": {"MAX_ACTIVE_UPLOADS": 5},
+    "narrow": {"MAX_STAGED_BYTES": 1000},
+    "short_lived": {"UNCLAIMED_AFTER": timedelta(microseconds=1)},
 }
 
 LOGGING = {

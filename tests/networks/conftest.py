@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from livesite.server import serve
+from livesite.visitor import Visitor
 from networks.proxy import Proxy
-from networks.visitor import Visitor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

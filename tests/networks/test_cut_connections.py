@@ -10,16 +10,16 @@ import pytest
 
 from browser.wire import is_kind
 from flowtools import pattern
+from livesite.visitor import PART, staged, whole
 from networks.faults import CutEvery, cut_answer, cut_request
-from networks.visitor import PART, staged, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from browser.wire import Message
     from fakeuploader import ClientUpload, FakeUploader, Outcome
+    from livesite.visitor import Visitor
     from networks.proxy import Exchange, Fault, Proxy
-    from networks.visitor import Visitor
 
 # What is cut, the size of the file, and how the page is written.
 CASES: dict[str, tuple[str, int, dict[str, Any]]] = {

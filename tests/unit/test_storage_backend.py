@@ -346,3 +346,15 @@ def test_files_of_a_local_storage_are_flushed_as_durability_says(
     key = writer.commit()
     assert lasting.durable
     assert names == [Path(key).name, staging.name, ".fineuploader", "media"]
+
+
+def test_attempt_that_ends_after_its_upload_was_removed_leaves_no_folder(tmp_path: Path) -> None:
+    """Guards against an empty folder for every delete that meets a chunk which is just being saved."""
+    backend = StorageBackend(FileSystemStorage(tmp_path))
+    staging = backend.begin(Plan())
+    late = backend.open_chunk(staging, index=0, offset=0, size=None, token=TOKEN)
+    late.write(b"x")
+    assert backend.discard(staging, (), published=False) is True
+    late.commit()
+    late.abort()
+    assert list((tmp_path / ".fineuploader").iterdir()) == []

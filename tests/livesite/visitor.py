@@ -1,4 +1,4 @@
-"""Somebody whose connections go through a proxy, and what the site keeps of their uploads."""
+"""Somebody with a socket and an account, and what the site keeps of their uploads."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PATIENCE_SECONDS = 30
 
 @dataclass(frozen=True, kw_only=True)
 class Visitor:
-    """Somebody with an account and uploads of their own, whose connections go through a proxy."""
+    """Somebody with an account and uploads of their own, whose connections may go through a proxy."""
 
     site: LiveSite
     name: str
@@ -49,7 +49,9 @@ class Visitor:
         options = ClientOptions(
             endpoint=f"/{alias}/",
             success_endpoint=f"/{alias}/done",
+            delete_endpoint=f"/{alias}/",
             custom_headers=CSRF,
+            delete_headers=CSRF,
             chunking=True,
             mandatory=True,
             part_size=PART,
