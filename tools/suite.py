@@ -164,7 +164,9 @@ def test_in_browser(suite: Suite, python: Path) -> int:
 
 def test_on_stores(suite: Suite, python: Path) -> int:
     """Run the tests that keep files in object stores, which they start themselves."""
-    return suite.pytest(python, STORES, {"AZURITE_DIR": str(fetch_azurite(python))})
+    programs = {"AZURITE_DIR": str(fetch_azurite(python)), "NGINX_PROGRAM": find_nginx()}
+    with database(POSTGRESQL, python) as environment:
+        return suite.pytest(python, STORES, {**environment, **programs})
 
 
 def test_on_ceph(suite: Suite, python: Path) -> int:

@@ -117,15 +117,16 @@ class AzureBlockBackend(Backend):
 
         Then an attempt that stood still cannot bring the file back either.
         """
-        if published:
+        if published or not chunks:
+            # Where several requests began an upload at once, all but one find that nobody has staged anything.
             return True
         _, name = _parse(staging)
-        with _translated(), contextlib.suppress(ResourceExistsError):
+        with _translated():
             blob = self._blob(name)
-            made = self._asked(lambda **how: blob.commit_block_list([], **NEW, **how))
-            with contextlib.suppress(ResourceNotFoundError):
-                same: dict[str, Any] = {"etag": made["etag"], "match_condition": MatchConditions.IfNotModified}
-                self._asked(lambda **how: blob.delete_blob(**same, **how))
+            with contextlib.suppress(ResourceExistsError):
+                self._asked(lambda **how: blob.commit_block_list([], **NEW, **how))
+        # It may be there of an earlier attempt, whose answer was lost.
+        self.retract(name)
         return True
 
     def orphans(self, *, before: datetime.datetime) -> Iterator[Staging]:

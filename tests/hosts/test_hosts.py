@@ -1,0 +1,121 @@
+"""Three hosts that share a database and a store: chunks of one file arrive at all of them, and one of them dies."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlencode
+
+import pytest
+
+from fakeuploader import FakeUploader, SocketTransport, WireRequest
+from fakeuploader.options import ClientOptions
+from fakeuploader.uploads import ClientUpload
+from flowtools import CSRF, TOKEN, pattern
+from hosts.cluster import Cluster
+from hosts.conftest import Place
+
+FILES, SIZE, PART = 6, 900_000, 50_000
+ATTEMPTS = 40
+
+
+def page_at(port: int, cookies: dict[str, str], *, done: bool = True) -> FakeUploader:
+    options = ClientOptions(
+        endpoint="/uploads/",
+        delete_endpoint="/uploads/",
+        custom_headers=CSRF,
+        part_size=PART,
+        chunking=True,
+        concurrent=True,
+        max_connections=4,
+        success_endpoint="/uploads/done" if done else None,
+    )
+    return FakeUploader(SocketTransport("127.0.0.1", port, timeout=60, cookies=cookies), options, parallel=True)
+
+
+@pytest.fixture
+def cookies(site: Cluster) -> dict[str, str]:
+    """Those of a signed-in person."""
+    transport = SocketTransport("127.0.0.1", site.port, timeout=60, cookies={"csrftoken": TOKEN})
+    form = urlencode({"username": "anna"}).encode()
+    headers = (("Content-Type", "application/x-www-form-urlencoded"),)
+    request = WireRequest(method="POST", url="/control/login", headers=headers, body=form, content_length=len(form))
+    assert transport.send(request).status == 204
+    return transport.cookies | {"csrftoken": TOKEN}
+
+
+def data_of(number: int) -> bytes:
+    return pattern(SIZE + number * 10_007)
+
+
+def digests(uploads: dict[str, bytes]) -> dict[str, str]:
+    return {uuid: hashlib.sha256(data).hexdigest() for uuid, data in uploads.items()}
+
+
+def check_all(site: Cluster, place: Place, sent: dict[str, bytes]) -> None:
+    """Every file is exact, was completed once, and nothing else is left in the store."""
+    rows = site.uploads()
+    assert {row["uuid"]: row["sha256"] for row in rows} == digests(sent)
+    assert sorted(site.signals("upload_completed")) == sorted(sent)
+    assert place.names() == {row["file"] for row in rows}
+
+
+def upload_all(page: FakeUploader, uploads: list[ClientUpload]) -> list[bool]:
+    with ThreadPoolExecutor(len(uploads)) as pool:
+        return list(pool.map(lambda upload: page.upload(upload, attempts=ATTEMPTS).success, uploads))
+
+
+@pytest.fixture
+def purging(site: Cluster) -> Iterator[threading.Event]:
+    """Let one host purge, again and again, while the test runs."""
+    stop = threading.Event()
+
+    def purge() -> None:
+        while not stop.wait(0.2):
+            site.hosts[0].run("purge_expired_uploads", "--orphans", "--verbosity", "0")
+
+    thread = threading.Thread(target=purge)
+    thread.start()
+    yield stop
+    stop.set()
+    thread.join()
+
+
+def test_host_that_dies_and_is_replaced_costs_no_file(
+    site: Cluster, place: Place, cookies: dict[str, str], purging: threading.Event
+) -> None:
+    page = page_at(site.port, cookies)
+    uploads = [page.add(data_of(number)) for number in range(FILES)]
+    with ThreadPoolExecutor(1) as pool:
+        outcomes = pool.submit(upload_all, page, uploads)
+        while len(page.log) < FILES * 3 and not outcomes.done():
+            time.sleep(0.01)
+        site.replace(site.hosts[1])
+        assert not outcomes.done()
+        assert outcomes.result() == [True] * FILES
+    # What the dead host had still to tidy.
+    site.hosts[2].run("purge_expired_uploads", "--verbosity", "0")
+    check_all(site, place, {upload.uuid: data_of(number) for number, upload in enumerate(uploads)})
+    assert all(host.events() for host in site.hosts)
+
+
+def test_success_request_sent_to_two_hosts_at_once_completes_once(
+    site: Cluster, place: Place, cookies: dict[str, str]
+) -> None:
+    page = page_at(site.port, cookies)
+    uploads = [page.add(data_of(number)) for number in range(4)]
+    for upload in uploads:
+        for index in range(upload.total_parts - 1):
+            assert page.send_chunk(upload, index).success
+    pages = [page_at(host.port, cookies) for host in site.hosts]
+    for upload in uploads:
+        with ThreadPoolExecutor(6) as pool:
+            last = [pool.submit(one.send_chunk, upload, upload.total_parts - 1) for one in pages]
+            assert [answer.result().success for answer in last] == [True] * 3
+            done = [pool.submit(one.send, one.done_request(upload)) for one in pages for _ in range(2)]
+            answers = [(answer.result().status, answer.result().json()) for answer in done]
+        assert answers == [(200, {"success": True, "uuid": upload.uuid, "complete": True})] * 6
+    check_all(site, place, {upload.uuid: data_of(number) for number, upload in enumerate(uploads)})
