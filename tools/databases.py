@@ -90,6 +90,15 @@ def database(engine: Engine, python: Path) -> Iterator[dict[str, str]]:
         yield {"TEST_DATABASE": engine.name, "TEST_DATABASE_PORT": str(port)}
 
 
+def named(engine: Engine, environment: dict[str, str]) -> dict[str, str]:
+    """Return what ``database`` yields under the names that say whose it is, for a run that needs several servers."""
+    return {
+        name.replace("TEST_DATABASE", f"TEST_{engine.name.upper()}"): value
+        for name, value in environment.items()
+        if name != "TEST_DATABASE"
+    }
+
+
 def connects(python: Path, environment: dict[str, str]) -> tuple[bool, str]:
     """Return whether Django can connect to the server and finds it new enough, and what it said."""
     site = {"DJANGO_SETTINGS_MODULE": "settings", "PYTHONPATH": str(ROOT / "tests")}

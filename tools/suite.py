@@ -12,7 +12,7 @@ from tools.azurite import fetch_azurite
 from tools.browser import find_chromium
 from tools.ceph import need_ceph
 from tools.client import fetch_client
-from tools.databases import POSTGRESQL, Engine, database
+from tools.databases import MARIADB, POSTGRESQL, Engine, database, named
 from tools.nginx import find_nginx
 from tools.pythons import Pair, choose_pairs, make_pair_venv
 from tools.shell import CACHE, ROOT, CannotRun, install_debian
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-BROWSER, STORES, CEPH, CRASHES = "browser", "stores and not ceph", "ceph", "crashes"
-UNITS = "not browser and not stores and not crashes"
+BROWSER, STORES, CEPH, CRASHES, RACES = "browser", "stores and not ceph", "ceph", "crashes", "races"
+UNITS = "not browser and not stores and not crashes and not races"
 EXAMPLE = ROOT / "example_project"
 EXAMPLE_TYPES = EXAMPLE / "mypy.ini"  # it has settings of its own
 PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
@@ -125,6 +125,7 @@ def check_newest(suite: Suite, python: Path) -> None:
     suite.step("tests, PostgreSQL", lambda: test_on(suite, python, POSTGRESQL))
     suite.step("tests, stores", lambda: test_on_stores(suite, python))
     suite.step("tests, Ceph", lambda: test_on_ceph(suite, python))
+    suite.step("tests, races", lambda: test_races(suite, python))
     suite.step("tests, browser", lambda: test_in_browser(suite, python))
     suite.step("tests, crashes on SQLite", lambda: run_crashes(suite, python))
     suite.step("tests, crashes on PostgreSQL", lambda: run_crashes_on(suite, python, POSTGRESQL))
@@ -153,6 +154,12 @@ def test_on(suite: Suite, python: Path, engine: Engine) -> int:
     """Run the tests without the browser on a database server."""
     with database(engine, python) as environment:
         return suite.pytest(python, UNITS, environment)
+
+
+def test_races(suite: Suite, python: Path) -> int:
+    """Run the tests of a live site on every database, all in one run."""
+    with database(POSTGRESQL, python) as postgresql, database(MARIADB, python) as mariadb:
+        return suite.pytest(python, RACES, named(POSTGRESQL, postgresql) | named(MARIADB, mariadb))
 
 
 def test_in_browser(suite: Suite, python: Path) -> int:

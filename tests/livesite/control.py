@@ -13,12 +13,24 @@ from typing import Any
 from django.apps import apps
 from django.contrib.auth import get_user_model, login, logout
 from django.core.management import call_command
-from django.db import IntegrityError, OperationalError, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 
-from fineuploader_receiver.models import UploadSession
+from fineuploader_receiver.models import UploadChunk, UploadSession
+
+
+OPEN_TRANSACTIONS = {
+    "postgresql": (
+        "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
+        "AND xact_start IS NOT NULL AND backend_type = 'client backend'"
+    ),
+    "mysql": (
+        "SELECT COUNT(*) FROM information_schema.innodb_trx JOIN information_schema.processlist "
+        "ON id = trx_mysql_thread_id WHERE db = DATABASE() AND id <> CONNECTION_ID()"
+    ),
+}
 
 
 @csrf_exempt
@@ -88,6 +100,43 @@ def die(request: HttpRequest) -> HttpResponse:
     """Kill the process that serves this request, and whatever else its threads are at. Nothing is answered."""
     os.kill(os.getpid(), signal.SIGKILL)
     return HttpResponse()
+
+
+@csrf_exempt
+def claim(request: HttpRequest) -> JsonResponse:
+    """Take a file, as a site does."""
+    upload = UploadSession.objects.filter(uuid=request.POST["uuid"]).first()
+    return JsonResponse({"claimed": upload is not None and upload.claim()})
+
+
+def chunks(request: HttpRequest) -> JsonResponse:
+    """Count the rows of chunks, whatever upload they belong to."""
+    return JsonResponse({"chunks": UploadChunk.objects.count()})
+
+
+def transactions(request: HttpRequest) -> JsonResponse:
+    """Count the transactions that others have open in the site's database; on SQLite, those in the way of a writer."""
+    count = count_writers if connection.vendor == "sqlite" else count_transactions
+    return JsonResponse({"open": count()})
+
+
+def count_writers() -> int:
+    """Try to begin to write, with no patience at all."""
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA busy_timeout = 0")
+        try:
+            cursor.execute("BEGIN EXCLUSIVE")
+        except OperationalError:
+            return 1
+        cursor.execute("ROLLBACK")
+    return 0
+
+
+def count_transactions() -> int:
+    """Ask the server."""
+    with connection.cursor() as cursor:
+        cursor.execute(OPEN_TRANSACTIONS[connection.vendor])
+        return int(cursor.fetchone()[0])
 
 
 @transaction.atomic

@@ -30,6 +30,7 @@ class LiveSite:
 
     folder: Path
     ports: tuple[int, int]
+    environment: Mapping[str, str]
 
     @property
     def url(self) -> str:
@@ -111,9 +112,9 @@ def serve(
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(listen()) for _ in range(2)]
         ports = (sockets[0].getsockname()[1], sockets[1].getsockname()[1])
-        environment = make_environment(folder, client, ports) | dict(changes or {})
+        environment = make_environment(folder, client, ports, changes or {})
         stack.enter_context(database(environment))
-        site = LiveSite(folder=folder, ports=ports)
+        site = LiveSite(folder=folder, ports=ports, environment=environment)
         stack.enter_context(gunicorn(environment, sockets, site.log, tracer, workers=workers, threads=threads))
         yield site
 
@@ -123,13 +124,15 @@ def listen() -> socket.socket:
     return socket.create_server(("127.0.0.1", 0), backlog=64)
 
 
-def make_environment(folder: Path, client: Path, ports: tuple[int, int]) -> dict[str, str]:
+def make_environment(
+    folder: Path, client: Path, ports: tuple[int, int], changes: Mapping[str, str]
+) -> dict[str, str]:
     """Return the environment of the site's processes, which import the very package that the tests import."""
     spec = importlib.util.find_spec("fineuploader_receiver")
     assert spec is not None
     assert spec.origin is not None
     (folder / "media").mkdir()
-    engine = os.environ.get("TEST_DATABASE", "sqlite")
+    engine = {**os.environ, **changes}.get("TEST_DATABASE", "sqlite")
     name = str(folder / "db.sqlite3") if engine == "sqlite" else f"test_fineuploader_live_{uuid4().hex[:12]}"
     return {
         **os.environ,
@@ -139,6 +142,7 @@ def make_environment(folder: Path, client: Path, ports: tuple[int, int]) -> dict
         "LIVESITE_CLIENT": str(client),
         "LIVESITE_DATABASE": name,
         "LIVESITE_PORTS": f"{ports[0]},{ports[1]}",
+        **changes,
     }
 
 

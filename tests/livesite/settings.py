@@ -70,6 +70,10 @@ STORAGES = {
         }.items()
     },
     **json.loads(os.environ.get("LIVESITE_STORAGES", "{}")),
+    "cramped": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": str(FOLDER / "cramped")},
+    },
 }
 OBJECTS = "fineuploader_receiver.backends.storage.StorageBackend"
 
@@ -88,7 +92,11 @@ FINEUPLOADER_RECEIVERS: dict[str, dict[str, Any]] = {
     "faltering_objects": {"RECEIVER": "livesite.receivers.FalteringReceiver", "BACKEND": OBJECTS},
     "few": {"MAX_ACTIVE_UPLOADS": 5},
     "narrow": {"MAX_STAGED_BYTES": 1000},
-    "short_lived": {"UNCLAIMED_AFTER": timedelta(microseconds=1)},
+    "small": {"MAX_FILE_SIZE": 2**20},
+    "short": {"MAX_CHUNK_SIZE": 100, "MAX_CHUNKS": 10},
+    "cramped": {"STORAGE": "cramped", "BACKEND": "livesite.storages.SmallDisk", "MIN_FREE_SPACE": 1000},
+    "fleeting": {"UNCLAIMED_AFTER": timedelta(microseconds=1)},
+    "lasting": {"UNCLAIMED_AFTER": timedelta(days=1)},
 }
 
 LOGGING = {

@@ -1,18 +1,21 @@
-"""A storage far away: it takes its time over everything that it saves, and a record is kept of that."""
+"""Places that are unlike a developer's machine: a store far away, and a disk with hardly any room."""
 
 from __future__ import annotations
 
+import contextlib
 import time
+from pathlib import Path
 from typing import IO, Any
 
 from django.core.files.storage import FileSystemStorage
 
+from fineuploader_receiver.backends.filesystem import FileSystemBackend
 from fineuploader_receiver.backends.storage import PREFIX
 from livesite.recorder import append_line
 
 
 class SlowStorage(FileSystemStorage):
-    """Needs so many seconds for a chunk and for a finished file, whatever their sizes."""
+    """Needs so many seconds for a chunk and for a finished file, whatever their sizes, and keeps a record of those."""
 
     def __init__(self, *, chunk_seconds: float = 0, file_seconds: float = 0, **options: Any) -> None:
         super().__init__(**options)
@@ -28,3 +31,17 @@ class SlowStorage(FileSystemStorage):
         if not is_chunk:
             append_line(settings.FOLDER / "saves.jsonl", {"name": saved})
         return saved
+
+
+class SmallDisk(FileSystemBackend):
+    """Has its storage's folder on a disk of 10 000 bytes."""
+
+    SIZE = 10_000
+
+    def free_space(self) -> int:
+        """Count what is there."""
+        sizes = 0
+        for path in Path(self.storage.location).rglob("*"):
+            with contextlib.suppress(FileNotFoundError):
+                sizes += path.stat().st_size if path.is_file() else 0
+        return self.SIZE - sizes

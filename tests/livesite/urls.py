@@ -27,5 +27,8 @@ urlpatterns = [
     path("control/uploads", control.uploads),
     path("control/purge", control.purge),
     path("control/forget", control.forget),
+    path("control/claim", control.claim),
+    path("control/chunks", control.chunks),
+    path("control/transactions", control.transactions),
     path("control/die", control.die),
 ]

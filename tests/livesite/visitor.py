@@ -32,17 +32,19 @@ class Visitor:
     @classmethod
     def log_in(cls, site: LiveSite, port: int) -> Visitor:
         """Sign somebody new in."""
-        name = f"visitor-{uuid4().hex[:12]}"
-        direct, through = (
-            SocketTransport("127.0.0.1", one, cookies={"csrftoken": TOKEN}) for one in (site.ports[0], port)
-        )
+        transport = SocketTransport("127.0.0.1", port, cookies={"csrftoken": TOKEN})
+        visitor = cls(site=site, name=f"visitor-{uuid4().hex[:12]}", transport=transport)
+        assert visitor.sign_in()
+        return visitor
+
+    def sign_in(self) -> bool:
+        """Sign in, past any proxy, with the cookies that there are; of the new ones the page sees the session's alone."""
+        direct = SocketTransport("127.0.0.1", self.site.ports[0], cookies=self.transport.cookies)
         headers = (("Content-Type", "application/x-www-form-urlencoded"),)
-        request = WireRequest(method="POST", url="/control/login", headers=headers).with_body(
-            f"username={name}".encode()
-        )
-        assert direct.send(request).status == 204
-        through.cookies["sessionid"] = direct.cookies["sessionid"]
-        return cls(site=site, name=name, transport=through)
+        request = WireRequest(method="POST", url="/control/login", headers=headers)
+        answer = direct.send(request.with_body(f"username={self.name}".encode()))
+        self.transport.cookies["sessionid"] = direct.cookies["sessionid"]
+        return answer.status == 204
 
     def open_page(self, alias: str = "uploads", **changes: Any) -> FakeUploader:
         """Open a hand-written page that sends chunks, in order, and the success request."""
@@ -63,6 +65,12 @@ class Visitor:
         rows = self.site.uploads(owner__username=self.name)
         completed = [line["uuid"] for line in self.site.records("events") if line["signal"] == "upload_completed"]
         return {row["uuid"]: (row["state"], row["sha256"], completed.count(row["uuid"])) for row in rows}
+
+    def abandon(self) -> None:
+        """Never come back: what is unfinished grows too old, and the purge takes it."""
+        for uuid, (state, _, _) in self.kept().items():
+            if state != "complete":
+                self.site.purge(uuid)
 
 
 def whole(upload: ClientUpload) -> tuple[str, str, int]:

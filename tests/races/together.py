@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from fakeuploader import WireRequest, WireResponse
+    from livesite.visitor import Visitor
 
 T = TypeVar("T")
 
@@ -20,3 +25,8 @@ def together(calls: Sequence[Callable[[], T]]) -> list[T]:
 
     with ThreadPoolExecutor(len(calls)) as pool:
         return list(pool.map(run, calls))
+
+
+def send_together(visitor: Visitor, requests: Sequence[WireRequest]) -> list[WireResponse]:
+    """Send all requests at once, each over a connection of its own."""
+    return together([lambda request=request: visitor.transport.send(request) for request in requests])  # type: ignore[misc]
