@@ -275,6 +275,9 @@ class _Attempt:
                 self._beat()
                 next_beat = time.monotonic() + HEARTBEAT_SECONDS
         self._size = measured.size
+        if self._size:
+            # Others may have filled the disk meanwhile, with uploads that were admitted when there was room for each.
+            self._check_space()
 
     def _sniff(self, data: bytes | memoryview) -> None:
         self._head += bytes(data[: SNIFF_SIZE - len(self._head)])

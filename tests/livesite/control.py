@@ -20,7 +20,6 @@ from django.views.decorators.csrf import csrf_exempt
 
 from fineuploader_receiver.models import UploadChunk, UploadSession
 
-
 OPEN_TRANSACTIONS = {
     "postgresql": (
         "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "

@@ -124,9 +124,7 @@ def listen() -> socket.socket:
     return socket.create_server(("127.0.0.1", 0), backlog=64)
 
 
-def make_environment(
-    folder: Path, client: Path, ports: tuple[int, int], changes: Mapping[str, str]
-) -> dict[str, str]:
+def make_environment(folder: Path, client: Path, ports: tuple[int, int], changes: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of the site's processes, which import the very package that the tests import."""
     spec = importlib.util.find_spec("fineuploader_receiver")
     assert spec is not None

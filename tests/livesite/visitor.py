@@ -38,7 +38,7 @@ class Visitor:
         return visitor
 
     def sign_in(self) -> bool:
-        """Sign in, past any proxy, with the cookies that there are; of the new ones the page sees the session's alone."""
+        """Sign in, past any proxy, with the cookies that there are; the page keeps the one of the session."""
         direct = SocketTransport("127.0.0.1", self.site.ports[0], cookies=self.transport.cookies)
         headers = (("Content-Type", "application/x-www-form-urlencoded"),)
         request = WireRequest(method="POST", url="/control/login", headers=headers)

@@ -36,9 +36,7 @@ def sibling(page: FakeUploader, upload: ClientUpload, data: bytes) -> ClientUplo
 
 
 @every_backend
-def test_of_two_bodies_for_one_chunk_one_counts_and_never_a_mixture(
-    visitor: Visitor, alias: str, rounds: int
-) -> None:
+def test_of_two_bodies_for_one_chunk_one_counts_and_never_a_mixture(visitor: Visitor, alias: str, rounds: int) -> None:
     page = visitor.open_page(alias, part_size=BIG)
     for _ in range(3 * rounds):
         first = page.add(b"1" * BIG + b"!")
@@ -114,7 +112,7 @@ def wait_until(true: Callable[[], bool]) -> None:
 
 
 def writers(media: Path) -> set[int]:
-    """Wait until a process has written to a staged file, when no transaction is open, and return those that hold one."""
+    """Wait until a process has written to a staged file, outside of any transaction, and return those that hold one."""
     wait_until(lambda: any(path.stat().st_size for path in media.glob(".fineuploader/*/data")))
     found = set()
     for link in Path("/proc").glob("[0-9]*/fd/*"):

@@ -12,13 +12,14 @@ from django.apps import apps
 from django.db import connection
 
 from fineuploader_receiver import lifecycle
-from fineuploader_receiver.exceptions import QuotaExceeded
+from fineuploader_receiver.exceptions import NoSpace, QuotaExceeded
 from fineuploader_receiver.lifecycle import admission, receiving, uploads
 from fineuploader_receiver.models import UploadChunk, UploadSession
 from fineuploader_receiver.owners import Owner
 from fineuploader_receiver.protocol.messages import Receipt
 from fineuploader_receiver.receivers import Receiver
 from flowtools import kept_bytes, pattern
+from livesite.storages import SmallDisk
 from unittools import DATA, PART, Page, content, pieces, row
 
 Options = Callable[..., None]
@@ -127,6 +128,28 @@ def test_chunks_of_unknown_total_never_pass_the_quota(page: Page, options: Optio
     else:
         assert [type(outcomes[index]) for index in range(COUNT)] == [QuotaExceeded] * COUNT
         assert (UploadSession.objects.count(), kept_bytes()) == (0, {})
+
+
+def test_uploads_admitted_together_leave_the_free_space_that_each_alone_would(page: Page, options: Options) -> None:
+    """Guards against a look at the disk that comes before the bytes only: all of them saw the same free space."""
+    options(BACKEND="livesite.storages.SmallDisk", MIN_FREE_SPACE=1000)
+    size = 1000
+    all_admitted = Rendezvous(COUNT)
+
+    def send(index: int) -> Receipt:
+        number = uuid.uuid4()
+
+        def body() -> Iterator[bytes]:
+            all_admitted.wait(index)
+            yield b"x" * size
+
+        return lifecycle.receive(page.receiver, page.caller, page.simple_message(number, b"x" * size), body())
+
+    outcomes = all_at_once(send)
+    refused = [type(outcome) for outcome in outcomes.values() if outcome != DONE]
+    assert set(refused) == {NoSpace}
+    assert UploadSession.objects.count() == COUNT - len(refused)
+    assert sum(len(data) for data in kept_bytes().values()) <= SmallDisk.SIZE - 1000
 
 
 def test_simple_upload_that_is_overtaken_by_its_repeat_succeeds_twice(
