@@ -14,6 +14,7 @@ import datetime
 import errno
 import fcntl
 import functools
+import math
 import os
 import re
 import secrets
@@ -402,7 +403,7 @@ def _file_system(path: str) -> str:
 
 
 def _last_change(folder: str) -> float:
-    latest = 0.0
+    latest = math.inf  # for one that somebody else has just removed
     with contextlib.suppress(OSError):
         latest = os.stat(folder).st_mtime
         with os.scandir(folder) as entries:

@@ -125,9 +125,13 @@ class StorageBackend(Backend):
             raise BackendFailed(repr(error)) from error
 
     def _is_older(self, folder: str, before: datetime.datetime) -> bool:
-        for name in self._names(folder):
+        names = [posixpath.join(folder, name) for name in self._names(folder)]
+        if not names and isinstance(self.storage, FileSystemStorage):
+            # Another backend's, or just being made.
+            names = [folder]
+        for name in names:
             with contextlib.suppress(NotImplementedError, FileNotFoundError):
-                changed = self.storage.get_modified_time(posixpath.join(folder, name))
+                changed = self.storage.get_modified_time(name)
                 if changed.timestamp() >= before.timestamp():
                     return False
         return True

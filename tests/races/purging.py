@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import signal
 import subprocess
 import sys
@@ -46,7 +47,7 @@ def purge_for_ever() -> None:
     signal.signal(signal.SIGTERM, lambda *_: asked.append(1))
     said = False
     while not asked:
-        call_command("purge_expired_uploads", orphans=True, unclaimed=True, verbosity=0, stdout=sys.stderr)
+        call_command("purge_expired_uploads", orphans=True, unclaimed=True, verbosity=0, stdout=io.StringIO())
         if not said:
             print("purged", flush=True)  # noqa: T201
             said = True

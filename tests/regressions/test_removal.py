@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,12 +18,14 @@ from django.utils import timezone
 
 from fakeuploader import ClientUpload, FakeUploader
 from fineuploader_receiver import lifecycle
-from fineuploader_receiver.backends.base import ChunkWriter, Staging
+from fineuploader_receiver.backends import filesystem
+from fineuploader_receiver.backends.base import ChunkWriter, Plan, Staging
 from fineuploader_receiver.exceptions import Busy, TypeNotAllowed, UploadLost
 from fineuploader_receiver.lifecycle import admission, completion
+from fineuploader_receiver.lifecycle.purge import Purge
 from fineuploader_receiver.models import UploadSession
 from fineuploader_receiver.protocol.messages import Receipt
-from fineuploader_receiver.receivers import Receiver
+from fineuploader_receiver.receivers import Receiver, get_receiver
 from flowtools import age, answered, finisher, kept_bytes, pattern, refused
 from unittools import DATA, Page, content, row
 
@@ -220,3 +223,15 @@ def test_removal_that_is_under_way_is_left_to_its_process(
     page.delete(number)
     call_command("purge_expired_uploads", verbosity=0)
     assert (kept_bytes(), UploadSession.objects.values().get()) == before
+
+
+def test_purge_of_orphans_leaves_places_that_are_being_made_or_cleared(options: Options) -> None:
+    """Guards against a folder without a staged file that counts as old, for either backend that shares it."""
+    receiver = get_receiver("videos")
+    place = receiver.backend.begin(Plan())
+    Path(place.root, place.name, "data").unlink()
+    options(BACKEND="fineuploader_receiver.backends.storage.StorageBackend")
+    purge = Purge()
+    purge.orphans()
+    assert (purge.summary.orphans, Path(place.root, place.name).exists()) == (0, True)
+    assert filesystem._last_change(f"{place.root}/{place.name}/gone") > timezone.now().timestamp()
