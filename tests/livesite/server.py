@@ -55,8 +55,8 @@ class LiveSite:
         """Return the matching rows, with the digest of each finished file."""
         return list(fetch(f"{self.url}/control/uploads?{urlencode(lookups)}"))
 
-    def purge(self, uuid: str) -> None:
-        """Let an upload grow too old and run the purge command."""
+    def purge(self, uuid: str = "") -> None:
+        """Let an upload grow too old, or all that are unfinished, and run the purge command."""
         fetch(f"{self.url}/control/purge", uuid=uuid)
 
     def forget(self, uuid: str) -> None:

@@ -68,9 +68,7 @@ class Visitor:
 
     def abandon(self) -> None:
         """Never come back: what is unfinished grows too old, and the purge takes it."""
-        for uuid, (state, _, _) in self.kept().items():
-            if state != "complete":
-                self.site.purge(uuid)
+        self.site.purge()
 
 
 def whole(upload: ClientUpload) -> tuple[str, str, int]:
