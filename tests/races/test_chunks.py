@@ -13,7 +13,7 @@ import pytest
 
 from fakeuploader import BrowserFile
 from flowtools import CSRF, accepted
-from livesite.visitor import PART, Visitor, whole
+from livesite.visitor import Visitor, whole
 from races.tidiness import open_transactions
 from races.together import send_together
 
@@ -97,9 +97,9 @@ def test_silent_socket_keeps_nobody_waiting(visitor: Visitor, alias: str) -> Non
 
 
 def stall(visitor: Visitor, request: WireRequest) -> OpenRequest:
-    """Send a request up to its last bytes and wait until the server is at it."""
+    """Send a part of a request, and leave it there."""
     under_way = visitor.transport.open(request)
-    under_way.send_all_but(PART)
+    under_way.send_all_but(BIG // 2)
     return under_way
 
 
