@@ -143,12 +143,12 @@ def cluster(folder: Path, nginx: str, storage: Mapping[str, Any], *, size: int =
         listeners = [stack.enter_context(listen()) for _ in range(size)]
         balancer = stack.enter_context(listen())
         port = int(balancer.getsockname()[1])
-        environment = {
-            **make_environment(folder, folder, (port, listeners[0].getsockname()[1])),
+        changes = {
             "DJANGO_SETTINGS_MODULE": "hosts.settings",
             "HOSTS_STORAGE": json.dumps(storage),
             "HOSTS_BOOT": "",
         }
+        environment = make_environment(folder, folder, (port, listeners[0].getsockname()[1]), changes)
         stack.enter_context(database(environment))
         site = Cluster(folder=folder, environment=environment, port=port)
         stack.callback(site.end)
