@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import json
 import secrets
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -37,6 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main() -> int:
     """Measure, print, and return the exit status."""
     options = build_parser().parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the servers must end with us
     entries = [entry for entry in plan.ENTRIES if entry.group in options.only]
     with contextlib.ExitStack() as stack:
         parent = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=options.folder)))

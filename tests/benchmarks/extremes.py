@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import signal
 import sys
 import tempfile
 from collections.abc import Callable
@@ -132,6 +133,7 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--folder", type=Path, help="where the files go (a temporary folder below it)")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the servers must end with us
     server = Server(
         name="gunicorn", command=lambda python, port: [*servers.gunicorn(python, port), "--threads", str(PARALLEL)]
     )
