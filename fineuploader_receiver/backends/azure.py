@@ -63,6 +63,7 @@ class AzureBlockBackend(Backend):
     """For django-storages' `AzureStorage`; the blob is what `AzureStorage.save` would have made of the file."""
 
     fixed_name: ClassVar[bool] = True
+    most_chunks: ClassVar[int | None] = MOST_BLOCKS
     storage: Any
 
     def suits(self, plan: Plan) -> bool:
