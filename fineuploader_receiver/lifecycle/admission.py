@@ -234,7 +234,8 @@ def _insert(
     except IntegrityError:
         return False
     if tombstone is not None and message.index == 0:
-        tombstone.delete(using=database())
+        # The refusal is past; that there was another upload is not, if this is a late copy of its chunk 0.
+        UploadTombstone.objects.using(database()).filter(pk=tombstone.pk).update(refusal="", message="")
     return True
 
 

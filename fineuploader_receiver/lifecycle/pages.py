@@ -15,7 +15,7 @@ report a file that is not there. But `reset` in a chunk's answer throws inside a
 from __future__ import annotations
 
 from ..exceptions import BY_CODE, InvalidFile, UploadError, UploadLost
-from ..models import UploadSession, UploadTombstone
+from ..models import UploadSession, UploadTombstone, database
 from ..protocol.messages import UploadMessage
 from ..receivers import Receiver
 from .uploads import chunk_rows
@@ -50,13 +50,24 @@ def check_unknown(receiver: Receiver, message: UploadMessage, tombstone: UploadT
 def began_earlier(receiver: Receiver, upload: UploadSession, message: UploadMessage) -> bool:
     """Judge the arrival of the last index while others are missing: whether the page sent those to a row that is gone.
 
-    True where the upload began with a resumed chunk, or further on than any browser begins, and chunk 0 was never seen.
+    True where the upload began with a resumed chunk, or further on than any browser begins, and chunk 0 was never seen;
+    and where an earlier one of this uuid vanished, on a page without the success request: a late copy of chunk 0 may
+    have begun this one behind the page's back.
     """
-    if message.index != upload.total_chunks - 1 or upload.first_index == 0:
+    if message.index != upload.total_chunks - 1:
+        return False
+    if sends_done(receiver, message, upload.done_request) is False and _had_predecessor(upload):
+        return True
+    if upload.first_index == 0:
         return False
     if upload.resumed_index is None and upload.first_index < PARALLEL_CHUNKS:
         return False
     return not may_break_on_reset(receiver, message, upload) and not chunk_rows(upload).filter(index=0).exists()
+
+
+def _had_predecessor(upload: UploadSession) -> bool:
+    names = {"receiver": upload.receiver, "owner_key": upload.owner_key, "uuid": upload.uuid}
+    return UploadTombstone.objects.using(database()).filter(**names).exists()
 
 
 def may_break_on_reset(receiver: Receiver, message: UploadMessage, upload: UploadSession) -> bool:

@@ -153,17 +153,17 @@ def _look_at_whole(receiver: Receiver, caller: Caller, message: UploadMessage, u
         return Receipt(complete=False)
     if has_all(upload):
         return _finish(receiver, caller, message, upload)
-    if began_earlier(receiver, upload, message) and not _goes_on(upload):
+    if began_earlier(receiver, upload, message) and not _goes_on(receiver, message, upload):
         drop(receiver, upload)
         raise UploadLost
     return Receipt(complete=False)
 
 
-def _goes_on(upload: UploadSession) -> bool:
+def _goes_on(receiver: Receiver, message: UploadMessage, upload: UploadSession) -> bool:
     """Whether other chunks of the upload show up: a page with concurrent chunks has sent its last few together."""
     deadline = time.monotonic() + COMPANY_SECONDS
     while (found := reload(upload)) is not None:
-        if found[0].out_of_order or arriving(*found).exists():
+        if may_break_on_reset(receiver, message, found[0]) or arriving(*found).exists():
             return True
         if time.monotonic() > deadline:
             return False
