@@ -75,7 +75,7 @@ class StorageBackend(Backend):
         return super().open(name)
 
     def retract(self, name: str) -> None:
-        _asked(lambda: self.storage.delete(name))
+        self._delete(name)
         folder = posixpath.dirname(name)
         if _FOLDER_NAME.match(posixpath.basename(folder)):
             _remove_folder(self.storage, folder)
@@ -84,7 +84,7 @@ class StorageBackend(Backend):
         folder = posixpath.join(staging.root, staging.name)
         keys = {chunk.key for chunk in chunks} | {posixpath.join(folder, name) for name in self._names(folder)}
         for key in keys:
-            _asked(lambda key=key: self.storage.delete(key))  # type: ignore[misc]
+            self._delete(key)
         _remove_folder(self.storage, folder)
         return True
 
@@ -110,6 +110,13 @@ class StorageBackend(Backend):
         except Exception as error:
             return [f"The storage did not save, open and delete an object: {error!r}."]
         return [] if same else ["The storage returned other bytes than it was given."]
+
+    def _delete(self, name: str) -> None:
+        """Whatever the storage raises, the deletion can be repeated; a full disk is no reason to tell of one."""
+        try:
+            self.storage.delete(name)
+        except Exception as error:
+            raise BackendFailed(repr(error)) from error
 
     def _names(self, folder: str) -> list[str]:
         """Names of our own making in an upload's folder, where the storage can list."""

@@ -310,11 +310,12 @@ class _Completion:
                     return kind, ""
                 file.seek(0)
                 return kind, digest_of(file, options.digest)
-        except UploadError:
+        except (UploadError, StagingLost, OutOfSpace, BackendFailed):
             raise
         except FileNotFoundError as error:
             raise StagingLost("The published file is gone.") from error
-        except OSError as error:
+        except Exception as error:
+            # The receiver's own are HookFailed by now: this is the storage's, and storages raise what they like.
             raise BackendFailed(repr(error)) from error
 
     def _validate(self, file: Any) -> None:

@@ -123,7 +123,11 @@ def _claim(upload: UploadSession, now: datetime.datetime, only: Q) -> bool:
 
 
 def _erase(receiver: Receiver, upload: UploadSession, *, tombstone: bool, refusal: UploadError | None = None) -> None:
-    _erase_bytes(receiver, upload)
+    try:
+        _erase_bytes(receiver, upload)
+    except StorageFailed:
+        _let_go(upload)
+        raise
     now = database_now(database())
 
     def erase_rows() -> None:
@@ -143,6 +147,12 @@ def _erase(receiver: Receiver, upload: UploadSession, *, tombstone: bool, refusa
             # A late chunk was claimed meanwhile; it will find that its upload is gone.
             continue
     logger.warning("The row of upload %s is left to the purge.", upload.uuid)
+
+
+def _let_go(upload: UploadSession) -> None:
+    """Give the lease back: a repeat of what failed goes on at once, and does not take it for somebody else's work."""
+    mine = rows().filter(pk=upload.pk, state=State.REMOVING)
+    in_transaction(database(), lambda: mine.update(lease_until=None))
 
 
 def _erase_bytes(receiver: Receiver, upload: UploadSession) -> None:
