@@ -143,8 +143,8 @@ def watch_writes(writer: type[base.ChunkWriter]) -> None:
     writer.write = watched  # type: ignore[method-assign]
 
 
-MIDDLE = 75_000
-"""Half a chunk of those that the tests send."""
+MIDDLE = 300_000
+"""Half a chunk of those that the tests send; the first half does not come in one piece."""
 
 
 def watch_commits() -> None:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from fakeuploader import ClientUpload
     from livesite.server import LiveSite
 
-PART = 150_000
-DATA = pattern(400_000)
+PART = 600_000
+DATA = pattern(1_400_000)
 ATTEMPTS = 4
 """The client's own: once, and three times again by itself."""
 PATIENCE_SECONDS = 30

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from crashes.conftest import serve_person
-from crashes.person import DATA
+from crashes.person import DATA, PART
 from crashes.strace import events, tracer
 
 if TYPE_CHECKING:
@@ -91,8 +91,17 @@ def watched(tmp_path_factory: pytest.TempPathFactory, elsewhere: Path) -> Iterat
 def test_bytes_are_flushed_before_the_commit_and_the_answer_that_rely_on_them(watched: Person, alias: str) -> None:
     watched.clean()
     log, media = watched.site.folder / "strace.log", watched.site.media
-    page = watched.open_page(alias, data=DATA[:200_000], success_endpoint=None)
+    page = watched.open_page(alias, data=DATA[: PART + 1000], success_endpoint=None)
     before = len(list(events(log, media)))
     assert page.send(attempts=1)
     watched.wait_until_quiet()
     assert list(events(log, media))[before:] == PROMISED[alias]
+
+
+def test_points_lie_between_the_pieces_of_a_chunk(watched: Person) -> None:
+    """What the other tests call the middle of a chunk must be one: nothing else would notice."""
+    watched.clean()
+    assert watched.open_page("files_publish").send(attempts=1)
+    points = watched.points()
+    first, middle = (points.index(f"FileChunkWriter.write, {name}") for name in ("first, after", "middle, before"))
+    assert first < middle

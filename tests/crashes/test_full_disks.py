@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 EXACT = {"state": "complete", "exact": True, "completions": 1}
 ONE = {"complete": 1, **SETTLED}
 IN_A_FILE = os.environ.get("TEST_DATABASE", "sqlite") == "sqlite"
-SIZE = 2 * 2**20
+SIZE = 8 * 2**20
 ALIASES = ("files_none", "files_publish", "files_chunk", "copied_publish", "objects_publish", "objects_chunk")
 CHOSEN = [("copied_publish", "media"), ("objects_publish", "media"), ("files_publish", "database")]
 REFUSED = 10
