@@ -10,6 +10,7 @@ from weakref import WeakSet
 from django.core.files.storage import filesystem as django_filesystem
 from django.core.handlers.wsgi import WSGIHandler
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.utils import CursorWrapper
 from django.http.response import HttpResponseBase
 
 from crashes.disk import Flushed
@@ -148,14 +149,24 @@ MIDDLE = 300_000
 
 
 def watch_commits() -> None:
-    """Make points of the commit of every transaction."""
-    commit = BaseDatabaseWrapper.commit
+    """Make points of the commit of every transaction, and of every statement that is one of its own."""
+    commit, execute = BaseDatabaseWrapper.commit, CursorWrapper.execute
 
     def watched(self: BaseDatabaseWrapper) -> None:
         with point(f"{place()}: COMMIT"):
             commit(self)
 
+    def watched_execute(self: CursorWrapper, sql: Any, params: Any = None) -> Any:
+        if self.db.in_atomic_block or not str(sql).startswith(WRITING):
+            return execute(self, sql, params)
+        with point(f"{place()}: COMMIT"):
+            return execute(self, sql, params)
+
     BaseDatabaseWrapper.commit = watched  # type: ignore[method-assign]
+    CursorWrapper.execute = watched_execute  # type: ignore[method-assign]
+
+
+WRITING = ("INSERT", "UPDATE", "DELETE")
 
 
 def watch_answers() -> None:

@@ -31,7 +31,8 @@ HIDDEN = (".fineuploader", ".partial", FILLER)
 LEASE_THREAD = "fineuploader-lease"
 PACKAGE = "fineuploader_receiver."
 # Where a commit is made is of interest, and not that it is made there.
-PLUMBING = ("in_transaction", "_asked", "<lambda>")
+PLUMBING = ("_asked", "<lambda>")
+STATEMENTS = (f"{PACKAGE}database", f"{PACKAGE}lifecycle.statements")
 
 
 @contextlib.contextmanager
@@ -94,7 +95,7 @@ def place() -> str:
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         module = frame.f_globals.get("__name__", "")
-        if module.startswith(PACKAGE) and frame.f_code.co_name not in PLUMBING:
+        if module.startswith(PACKAGE) and module not in STATEMENTS and frame.f_code.co_name not in PLUMBING:
             return f"{module.removeprefix(PACKAGE)}.{frame.f_code.co_name}"
         frame = frame.f_back
     return "elsewhere"

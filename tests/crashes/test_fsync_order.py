@@ -37,7 +37,7 @@ COMPLETE = ["commit in completion._publish", "commit in completion._commit"]
 
 def chunk(*flushes: str) -> list[str]:
     """Return the steps of a chunk, with what is flushed before it counts."""
-    return ["commit in claims.take", *flushes, "commit in receiving._commit"]
+    return ["commit in claims._insert", *flushes, "commit in receiving._commit"]
 
 
 # A file in two chunks, the second of which completes it.
