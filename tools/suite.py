@@ -19,11 +19,13 @@ from tools.shell import CACHE, ROOT, CannotRun, install_debian
 from tools.shell import run as run_command
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 BROWSER, STORES, CEPH, CRASHES, RACES = "browser", "stores and not ceph", "ceph", "crashes", "races"
 UNITS = "not browser and not stores and not crashes and not races"
+CORE = ("tests/unit", "tests/flows", "tests/regressions", "tests/properties", "tests/faults")
+"""What may differ from one database, Python or Django to another; the rest is about networks, bytes and documents."""
 EXAMPLE = ROOT / "example_project"
 EXAMPLE_TYPES = EXAMPLE / "mypy.ini"  # it has settings of its own
 PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
@@ -61,11 +63,13 @@ class Suite:
             result, reason = NOT_RUN, str(error)
         self.outcomes.append(Outcome(full_name, result, time.monotonic() - start, reason))
 
-    def pytest(self, python: Path, marker: str, environment: Mapping[str, str] | None = None) -> int:
+    def pytest(
+        self, python: Path, marker: str, environment: Mapping[str, str] | None = None, *, paths: Sequence[str] = ()
+    ) -> int:
         """Run tests; finding none is a failure (pytest's status 5), and so is a skip where everything is required."""
         workers = ["-n", "auto"] if marker in (UNITS, CRASHES) else []  # a browser needs the machine for itself
         strictness = ["--no-skips"] if self.require_all else []
-        arguments = ["-m", marker, *workers, *strictness, *self.pytest_arguments]
+        arguments = ["-m", marker, *workers, *strictness, *self.pytest_arguments, *paths]
         safely = {"PYTHONSAFEPATH": "1", **(environment or {})}  # what is tested is the wheel, not the checkout
         return run_command(python.parent / "pytest", *arguments, environment=safely)
 
@@ -123,6 +127,7 @@ def check_newest(suite: Suite, python: Path) -> None:
     check_newest_fast(suite, python)
     suite.step("documentation", lambda: build_docs(python))
     suite.step("tests, PostgreSQL", lambda: test_on(suite, python, POSTGRESQL))
+    suite.step("tests, MariaDB", lambda: test_on(suite, python, MARIADB))
     suite.step("tests, stores", lambda: test_on_stores(suite, python))
     suite.step("tests, Ceph", lambda: test_on_ceph(suite, python))
     suite.step("tests, races", lambda: test_races(suite, python))
@@ -134,8 +139,7 @@ def check_newest(suite: Suite, python: Path) -> None:
 def check_oldest(suite: Suite, python: Path) -> None:
     """Take the steps whose outcome may depend on the age of Python or Django."""
     check_migrations(suite, python)
-    suite.step("tests, SQLite", lambda: suite.pytest(python, UNITS))
-    suite.step("tests, PostgreSQL", lambda: test_on(suite, python, POSTGRESQL))
+    suite.step("tests, SQLite", lambda: suite.pytest(python, UNITS, paths=CORE))
 
 
 def check_migrations(suite: Suite, python: Path) -> None:
@@ -151,9 +155,9 @@ def build_docs(python: Path) -> int:
 
 
 def test_on(suite: Suite, python: Path, engine: Engine) -> int:
-    """Run the tests without the browser on a database server."""
+    """Run the tests that databases may answer differently on a database server."""
     with database(engine, python) as environment:
-        return suite.pytest(python, UNITS, environment)
+        return suite.pytest(python, UNITS, environment, paths=CORE)
 
 
 def test_races(suite: Suite, python: Path) -> int:
