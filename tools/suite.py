@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 BROWSER, STORES, CEPH, CRASHES, RACES = "browser", "stores and not ceph", "ceph", "crashes", "races"
 UNITS = "not browser and not stores and not crashes and not races"
-CORE = ("tests/unit", "tests/flows", "tests/regressions", "tests/properties", "tests/faults")
+CORE = ("tests/unit", "tests/flows", "tests/regressions", "tests/faults", "tests/properties/test_schedules.py")
 """What may differ from one database, Python or Django to another; the rest is about networks, bytes and documents."""
 EXAMPLE = ROOT / "example_project"
 EXAMPLE_TYPES = EXAMPLE / "mypy.ini"  # it has settings of its own

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import secrets
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -188,3 +189,6 @@ class Site:
             model.objects.all().delete()
         for name in kept_bytes():
             storages["default"].delete(name)
+        if isinstance(storages["default"], FileSystemStorage):
+            # A folder that one example leaves must not be held against the next.
+            shutil.rmtree(storages["default"].path("uploads"), ignore_errors=True)
