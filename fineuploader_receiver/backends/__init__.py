@@ -37,5 +37,5 @@ def default_backend(storage: Storage) -> str:
 
 
 def _saves_like(cls: type, known: type) -> bool:
-    names = ("save", "_save", "open", "_open", "path")
+    names = ("save", "_save", "open", "_open", "delete", "path")
     return all(getattr(cls, name, None) is getattr(known, name, None) for name in names)

@@ -18,9 +18,9 @@ from typing import IO, Any, ClassVar
 from storages.backends.s3 import S3Storage
 
 from .base import Backend, BackendFailed, ChunkWriter, Plan, Staging, StagingLost, StoredChunk, TooManyParts
-from .ranged import open_ranged
 from .s3_check import round_trip
 from .s3_client import MISSING, Refused, S3Client
+from .s3_objects import head_object, open_object
 from .s3_parts import MOST_PARTS, SMALLEST_PART, Part, Place, etag_of, from_keys, parts_per_chunk
 from .s3_writers import SpoolingWriter, StreamingWriter
 
@@ -28,6 +28,9 @@ _OURS = re.compile(r"(?:.*/)?([0-9a-f]{32})/[^/]+\Z", re.DOTALL)
 _CEPH = "2~"
 _PARTS_DIFFER = frozenset({"InvalidPart", "InvalidPartOrder", "EntityTooSmall"})
 """What stores say when parts are not those that the rows name; none of them is too small, so it was replaced."""
+
+EMPTY_MD5 = "1B2M2Y8AsgTpgAmY7PhCfg=="
+"""Buckets with object lock want a digest with everything."""
 
 _OWN_KEYS = ("aws:kms", "aws:kms:dsse")
 
@@ -37,7 +40,7 @@ class S3MultipartBackend(Backend):
 
     storage: S3Storage
     fixed_name: ClassVar[bool] = True
-    fallback: ClassVar[str] = "fineuploader_receiver.backends.storage.StorageBackend"
+    fallback: ClassVar[str] = "fineuploader_receiver.backends.s3_generic.S3GenericBackend"
     smallest_chunk: ClassVar[int] = SMALLEST_PART
     most_chunks: ClassVar[int | None] = MOST_PARTS
 
@@ -81,27 +84,22 @@ class S3MultipartBackend(Backend):
             raise StagingLost("The storage keeps its files elsewhere than when the upload began.")
         if size == 0:
             # A multipart upload is of one part at least.
-            self._client.call("put_object", key=place.key, Body=b"")
+            self._client.call("put_object", key=place.key, Body=b"", ContentMD5=EMPTY_MD5)
             return name
         parts = from_keys(chunks)
         try:
             self._complete(place, parts)
         except (StagingLost, BackendFailed) as error:
             # It may have been completed by a call whose answer was lost, or by another process.
-            gone = isinstance(error, StagingLost) or self._is_gone(place)
-            if self._head(place.key) is None:
-                if gone:
+            if head_object(self._client, place.key) is None:
+                if isinstance(error, StagingLost) or self._is_gone(place):
                     raise StagingLost(str(error)) from error
                 raise
         self._verify(place.key, parts, size)
         return name
 
     def open(self, name: str) -> IO[Any]:
-        key = self._client.key(name)
-        head = self._head(key)
-        if head is None:
-            raise FileNotFoundError(name)
-        return open_ranged(name, size=head["ContentLength"], read_range=lambda *ends: self._read_range(key, *ends))
+        return open_object(self._client, name)
 
     def retract(self, name: str) -> None:
         try:
@@ -124,7 +122,7 @@ class S3MultipartBackend(Backend):
         for page in self._client.pages("list_multipart_uploads", Prefix=prefix and f"{prefix.rstrip('/')}/"):
             for upload in page.get("Uploads", ()):
                 ours = _OURS.match(upload["Key"])
-                if ours and upload["Initiated"] < before:
+                if ours and upload["Initiated"].timestamp() < before.timestamp():
                     place = Place(key=upload["Key"], upload=upload["UploadId"])
                     yield Staging(self._client.bucket, ours.group(1), place.handle)
 
@@ -163,31 +161,14 @@ class S3MultipartBackend(Backend):
         return False
 
     def _verify(self, key: str, parts: Sequence[Part], size: int) -> None:
-        """See that the object is what the rows say. Raises StagingLost, with the object deleted, where it is not."""
-        head = self._head(key)
+        """See that the object is what the rows say. Raises StagingLost where it is not: the removal deletes it."""
+        head = head_object(self._client, key)
         if head is None:
             raise BackendFailed("The store has completed the file, and does not show it.")
         etag, expected = head.get("ETag", "").strip('"'), etag_of(parts)
         same = etag == expected or not (expected and re.fullmatch(r"[0-9a-f]{32}-[0-9]+", etag))
         if head["ContentLength"] != size or not same:
-            self._client.call("delete_object", key=key)
             raise StagingLost("The store has made another file of the parts than was sent.")
-
-    def _head(self, key: str) -> dict[str, Any] | None:
-        try:
-            return self._client.call("head_object", key=key)
-        except Refused as error:
-            if error.code in MISSING:
-                return None
-            raise
-
-    def _read_range(self, key: str, start: int, end: int) -> bytes:
-        try:
-            return self._client.read(key=key, Range=f"bytes={start}-{end - 1}")
-        except Refused as error:
-            raise (FileNotFoundError if error.code in MISSING else OSError)(str(error)) from error
-        except BackendFailed as error:
-            raise OSError(str(error)) from error
 
 
 def _slots(upload: str, parts: int) -> int:

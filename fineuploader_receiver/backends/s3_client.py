@@ -54,11 +54,11 @@ class S3Client:
 
     def call(self, operation: str, *, key: str = "", bucket: str = "", **arguments: Any) -> dict[str, Any]:
         """Make a short call, with those of the object's parameters that it takes. Repeats what may work yet."""
-        return self._call(self._pair()[0], operation, key, bucket or self.bucket, arguments)
+        return self._call(0, operation, key, bucket or self.bucket, arguments)
 
     def send(self, operation: str, *, key: str, **arguments: Any) -> dict[str, Any]:
         """Make a call whose body can be read once."""
-        return self._call(self._pair()[1], operation, key, self.bucket, arguments)
+        return self._call(1, operation, key, self.bucket, arguments)
 
     def pages(self, operation: str, **arguments: Any) -> Iterator[dict[str, Any]]:
         """The pages of a listing."""
@@ -71,8 +71,9 @@ class S3Client:
             data: bytes = self.call("get_object", key=key, **arguments)["Body"].read()
             return data
 
-    def _call(self, client: Any, operation: str, key: str, bucket: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    def _call(self, which: int, operation: str, key: str, bucket: str, arguments: dict[str, Any]) -> dict[str, Any]:
         with translated(operation):
+            client = self._pair()[which]
             known = self._parameters(client, operation, key) if key else {}
             answer: dict[str, Any] = getattr(client, operation)(Bucket=bucket, **known, **arguments)
             return answer
@@ -133,7 +134,8 @@ def translated(operation: str) -> Iterator[None]:
         if code in FULL:
             raise OutOfSpace(f"{operation}: {code}") from error
         raise Refused(f"{operation}: {code}", code) from error
-    except (BotoCoreError, OSError) as error:
+    except (BotoCoreError, OSError, ValueError) as error:
+        # ValueError: what boto3 says of an address that is none.
         raise BackendFailed(f"{operation}: {type(error).__name__}") from error
 
 

@@ -13,8 +13,11 @@ from django.conf import settings
 
 from .base import NO_SPACE, BackendFailed, ChunkWriter, OutOfSpace, StagingLost
 from .pipe import Pipe, PipeBroken
-from .s3_client import S3Client
+from .s3_client import Refused, S3Client
 from .s3_parts import Part, Place, even_parts, spooled_size, to_key
+
+WANTS_DIGESTS = frozenset({"InvalidRequest", "MissingContentMD5"})
+"""What a store says that wants a digest with every part, as Amazon's does for buckets with object lock."""
 
 SPOOL_SIZE = 2**20
 """Bytes of a spooled part that are kept in memory."""
@@ -210,7 +213,13 @@ def upload_part(
     """Send a part and return its ETag; with a digest the store checks it, and the body can be sent again."""
     arguments: dict[str, Any] = {"UploadId": place.upload, "PartNumber": number, "Body": body, "ContentLength": size}
     if digest is None:
-        answer = client.send("upload_part", key=place.key, **arguments)
+        try:
+            answer = client.send("upload_part", key=place.key, **arguments)
+        except Refused as error:
+            if error.code in WANTS_DIGESTS:
+                # The client's repeat, and everything after it, is spooled and sent with one.
+                client.etags_are_digests = False
+            raise
     else:
         answer = client.call("upload_part", key=place.key, ContentMD5=b64encode(digest).decode(), **arguments)
     return str(answer["ETag"]).strip('"')

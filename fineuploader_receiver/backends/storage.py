@@ -60,13 +60,21 @@ class StorageBackend(Backend):
             content = File(reader, name=name)  # type: ignore[arg-type]
             content.size = size
             actual = _asked(lambda: self.storage.save(name, content, max_length=512))
-        kept = self._size(actual)
+        try:
+            self._check_kept(actual, size)
+        except BaseException:
+            # Nobody else knows the name that the storage chose.
+            with contextlib.suppress(BackendFailed):
+                self.retract(actual)
+            raise
+        return actual
+
+    def _check_kept(self, name: str, size: int) -> None:
+        kept = self._size(name)
         if kept is not None and kept != size:
-            self.retract(actual)
             raise BackendFailed(f"The storage kept {kept} of {size} bytes.")
         if self.durability != "none":
-            _asked(lambda: _sync(self.storage, actual))
-        return actual
+            _asked(lambda: _sync(self.storage, name))
 
     def open(self, name: str) -> IO[Any]:
         # Some storages open in silence what is not there.

@@ -18,7 +18,8 @@ from pytest_django.live_server_helper import LiveServer
 
 from docpages import blocks_of
 from fakeuploader import FakeUploader, SocketTransport
-from fineuploader_receiver.backends import S3, STORAGE, s3_parts
+from fineuploader_receiver.backends import S3, s3_parts
+from fineuploader_receiver.backends.s3 import S3MultipartBackend
 from fineuploader_receiver.models import UploadSession
 from flowtools import FORM_CSRF, RAW, TOKEN, content, finisher, pattern, purge, row, strict_client, uploader
 from stores.faultproxy import Fault, FaultProxy, Passed, in_front_of
@@ -144,7 +145,7 @@ def test_small_parts_go_the_generic_way(client: Client, objects: Callable[[], se
     page = page_of(client, part_size=1000)
     upload = page.add(pattern(4_500))
     assert page.upload(upload).success
-    assert (row(upload.uuid).backend, content(upload.uuid)) == (STORAGE, pattern(4_500))
+    assert (row(upload.uuid).backend, content(upload.uuid)) == (S3MultipartBackend.fallback, pattern(4_500))
     assert objects() == {row(upload.uuid).file}
 
 
@@ -216,7 +217,7 @@ def test_object_that_only_the_storage_can_make_goes_the_generic_way(
     page = uploader(client)
     upload = page.add(pattern(5000), name="a.css")
     assert page.upload(upload).success
-    assert (row(upload.uuid).backend, content(upload.uuid)) == (STORAGE, pattern(5000))
+    assert (row(upload.uuid).backend, content(upload.uuid)) == (S3MultipartBackend.fallback, pattern(5000))
 
 
 def test_purge_aborts_what_expired_and_what_has_no_row(
