@@ -2,7 +2,7 @@
 """Set up and run the example project, or everything that is tested, from a bare checkout.
 
     python3 dev.py example [--port 8000] [--setup-only]
-    python3 dev.py tests [--require-all] [--fast] [arguments of pytest]
+    python3 dev.py tests [--require-all] [--fast | --long] [arguments of pytest]
 
 It needs Python and the package registries. What else the work takes (virtual environments, the client's npm package, a
 browser, database servers) it looks for, and makes or installs where it may.
@@ -32,6 +32,9 @@ def build_parser() -> argparse.ArgumentParser:
     tests.add_argument(
         "--fast", action="store_true", help="only lint, types and the newest Python and Django on SQLite"
     )
+    tests.add_argument(
+        "--long", action="store_true", help="also race, crash, cut and fill real servers, on every database and store"
+    )
     return parser
 
 
@@ -40,7 +43,7 @@ def main() -> int:
     parser = build_parser()
     options, rest = parser.parse_known_args()
     if options.command == "tests":
-        return suite.run(pytest_arguments=rest, require_all=options.require_all, fast=options.fast)
+        return suite.run(pytest_arguments=rest, require_all=options.require_all, fast=options.fast, long=options.long)
     if rest:
         parser.error(f"unknown arguments: {' '.join(rest)}")
     try:

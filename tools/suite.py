@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-BROWSER, STORES, CEPH, CRASHES, RACES = "browser", "stores and not ceph", "ceph", "crashes", "races"
+BROWSER, BAD_NETWORKS = "browser and not bad_networks", "bad_networks"
+STORES, CEPH, CRASHES, RACES = "stores and not ceph", "ceph", "crashes", "races"
 UNITS = "not browser and not stores and not crashes and not races"
 CORE = ("tests/unit", "tests/flows", "tests/regressions", "tests/faults", "tests/properties/test_schedules.py")
 """What may differ from one database, Python or Django to another; the rest is about networks, bytes and documents."""
@@ -87,11 +88,12 @@ class Suite:
         return 1 if failed or not passed or (not_run and self.require_all) else 0
 
 
-def run(*, pytest_arguments: list[str], require_all: bool, fast: bool) -> int:
+def run(*, pytest_arguments: list[str], require_all: bool, fast: bool, long: bool) -> int:
     """Run the suite and return its exit status."""
     suite = Suite(pytest_arguments, require_all)
     newest, oldest = choose_pairs()
-    with_pair(suite, newest, check_newest_fast if fast else check_newest, "test", "docs")
+    check = check_newest_fast if fast else check_newest_long if long else check_newest
+    with_pair(suite, newest, check, "test", "docs")
     if oldest and not fast:
         with_pair(suite, oldest, check_oldest, "test")
     return suite.summarize()
@@ -127,11 +129,17 @@ def check_newest(suite: Suite, python: Path) -> None:
     check_newest_fast(suite, python)
     suite.step("documentation", lambda: build_docs(python))
     suite.step("tests, PostgreSQL", lambda: test_on(suite, python, POSTGRESQL))
-    suite.step("tests, MariaDB", lambda: test_on(suite, python, MARIADB))
     suite.step("tests, stores", lambda: test_on_stores(suite, python))
+    suite.step("tests, browser", lambda: test_in_browser(suite, python, BROWSER))
+
+
+def check_newest_long(suite: Suite, python: Path) -> None:
+    """Take these, and those that let real servers race, die, lose power, and speak through bad networks."""
+    check_newest(suite, python)
+    suite.step("tests, MariaDB", lambda: test_on(suite, python, MARIADB))
     suite.step("tests, Ceph", lambda: test_on_ceph(suite, python))
     suite.step("tests, races", lambda: test_races(suite, python))
-    suite.step("tests, browser", lambda: test_in_browser(suite, python))
+    suite.step("tests, bad networks", lambda: test_in_browser(suite, python, BAD_NETWORKS))
     suite.step("tests, crashes on SQLite", lambda: run_crashes(suite, python))
     suite.step("tests, crashes on PostgreSQL", lambda: run_crashes_on(suite, python, POSTGRESQL))
 
@@ -166,11 +174,11 @@ def test_races(suite: Suite, python: Path) -> int:
         return suite.pytest(python, RACES, named(POSTGRESQL, postgresql) | named(MARIADB, mariadb))
 
 
-def test_in_browser(suite: Suite, python: Path) -> int:
+def test_in_browser(suite: Suite, python: Path, marker: str) -> int:
     """Run the tests that drive the real client."""
     client, chromium, nginx = fetch_client(python), find_chromium(), find_nginx()
     environment = {"FINE_UPLOADER_DIR": str(client), "CHROMIUM": chromium, "NGINX_PROGRAM": nginx}
-    return suite.pytest(python, BROWSER, environment)
+    return suite.pytest(python, marker, environment)
 
 
 def test_on_stores(suite: Suite, python: Path) -> int:

@@ -174,15 +174,16 @@ class StorageChunkWriter(ChunkWriter):
             SPOOL_SIZE, dir=spool_dir or settings.FILE_UPLOAD_TEMP_DIR
         )
         self._size = 0
-        self._saved = False
+        self._may_be_saved = False
 
     def write(self, data: bytes | memoryview) -> None:
         _asked(lambda: self._spool.write(data))
         self._size += len(data)
 
     def commit(self) -> str:
+        # Before the save: a store may have taken what it then failed to answer.
+        self._may_be_saved = True
         self.key = _asked(self._save)
-        self._saved = True
         self._spool.close()
         if self._sync:
             _asked(lambda: _sync(self._storage, self.key))
@@ -192,7 +193,7 @@ class StorageChunkWriter(ChunkWriter):
         with contextlib.suppress(OSError):
             # On a full disk closing fails to write what is still buffered.
             self._spool.close()
-        if self._saved:
+        if self._may_be_saved:
             _delete_quietly(self._storage, self.key)
             if isinstance(self._storage, FileSystemStorage):
                 # The upload may be gone, and saving has made its folder anew. Others delete folders that are not empty.

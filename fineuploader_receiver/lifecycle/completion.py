@@ -87,7 +87,7 @@ def finish(receiver: Receiver, caller: Caller, upload: UploadSession) -> bool:
     while True:
         found = reload(upload)
         if found is None:
-            raise _how_it_ended(receiver, upload)
+            raise how_it_ended(receiver, upload)
         current, now = found
         if current.state == State.COMPLETE:
             return True
@@ -161,7 +161,8 @@ def _save_last_word(mine: QuerySet[UploadSession], upload: UploadSession, messag
     return in_transaction(database(), save)
 
 
-def _how_it_ended(receiver: Receiver, upload: UploadSession) -> UploadError:
+def how_it_ended(receiver: Receiver, upload: UploadSession) -> UploadError:
+    """What to say of an upload whose row has gone: the refusal that it left, else that the client should ask again."""
     names = {"receiver": upload.receiver, "owner_key": upload.owner_key, "uuid": upload.uuid}
     tombstone = UploadTombstone.objects.using(database()).filter(**names).first()
     return recall(tombstone) if tombstone is not None and tombstone.refusal else Busy()

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import F, Q
 
 from ..backends.base import BackendFailed, ChunkWriter, OutOfSpace, StagingLost
 from ..database import database_now, in_transaction
@@ -42,7 +42,7 @@ from ..signals import chunk_received
 from . import statements
 from .admission import Admission, admit, file_too_large, give_up_lost
 from .claims import Claim, RowGone
-from .completion import finish
+from .completion import finish, how_it_ended
 from .notify import notify
 from .pages import PARALLEL_CHUNKS, began_earlier, may_break_on_reset, sends_done
 from .removal import IDLE, drop
@@ -151,11 +151,15 @@ def _look_at_whole(receiver: Receiver, caller: Caller, message: UploadMessage, u
     """Complete the upload if every chunk is here. Repeats look too, so a completion that failed is tried again."""
     if _is_far_from_whole(receiver, message, upload):
         return Receipt(complete=False)
-    if has_all(upload):
+    whole = has_all(upload)
+    if whole is None:
+        # A parallel repeat has completed it, and it was refused or lost.
+        raise how_it_ended(receiver, upload)
+    if whole:
         return _finish(receiver, caller, message, upload)
     if began_earlier(receiver, upload, message) and not _goes_on(receiver, message, upload):
-        drop(receiver, upload)
-        raise UploadLost
+        if drop(receiver, upload, only=IDLE & Q(received_chunks__lt=F("total_chunks"))):
+            raise UploadLost
     return Receipt(complete=False)
 
 
@@ -368,6 +372,8 @@ class _Attempt:
         while time.monotonic() < deadline:
             found = reload(self._upload)
             if found is None:
+                raise Busy
+            if found[0].state == State.REMOVING:
                 raise Busy
             if found[0].state in (State.ASSEMBLING, State.COMPLETE):
                 return False

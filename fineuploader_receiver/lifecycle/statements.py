@@ -39,13 +39,14 @@ def reload_upload(using: str, pk: int) -> tuple[UploadSession, datetime.datetime
     return _select(using, {"id": pk})
 
 
-def has_all_chunks(using: str, pk: int) -> bool:
-    """Whether as many chunks were counted as there should be."""
+def has_all_chunks(using: str, pk: int) -> bool | None:
+    """Whether as many chunks were counted as there should be; None where there is no such upload."""
     table, column = _names(using, UploadSession)
-    where = f"{column['id']} = %s AND {column['received_chunks']} >= {column['total_chunks']}"
+    whole = f"{column['received_chunks']} >= {column['total_chunks']}"
     with connections[using].cursor() as cursor:
-        cursor.execute(f"SELECT 1 FROM {table} WHERE {where}", [pk])
-        return cursor.fetchone() is not None
+        cursor.execute(f"SELECT {whole} FROM {table} WHERE {column['id']} = %s", [pk])
+        row = cursor.fetchone()
+    return None if row is None else bool(row[0])
 
 
 def insert_chunk(using: str, values: Mapping[str, Any]) -> None:

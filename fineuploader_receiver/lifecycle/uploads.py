@@ -87,8 +87,8 @@ def merge_params(upload: UploadSession, params: dict[str, Any]) -> None:
         rows().filter(pk=upload.pk).update(params=merged)
 
 
-def has_all(upload: UploadSession) -> bool:
-    """Whether as many chunks were counted as there should be: one row to look at, however many chunks there are."""
+def has_all(upload: UploadSession) -> bool | None:
+    """Whether as many chunks were counted as there should be, None without a row: one look, however many there are."""
     return statements.has_all_chunks(database(), upload.pk)
 
 

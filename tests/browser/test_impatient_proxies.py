@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from browser.uploader import Uploader
     from livesite.server import LiveSite
 
-pytestmark = pytest.mark.timeout(600)  # the first test waits for all pages
+# The first test waits for all pages.
+pytestmark = [pytest.mark.bad_networks, pytest.mark.timeout(600)]
 
 WORKERS, THREADS = 2, 24
 BUFFERED, STREAMED = 0, 1

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from fakeuploader import ClientUpload, FakeUploader, OpenRequest, WireRequest
 
-BIG = 300_000
-"""More than a socket and a server take in one piece."""
+BIG = 1_500_000
+"""Half of it is more than a socket and a server take in one piece."""
 
 PATIENCE_SECONDS = 60
 
