@@ -68,7 +68,7 @@ class Suite:
         self, python: Path, marker: str, environment: Mapping[str, str] | None = None, *, paths: Sequence[str] = ()
     ) -> int:
         """Run tests; finding none is a failure (pytest's status 5), and so is a skip where everything is required."""
-        workers = ["-n", "auto"] if marker in (UNITS, CRASHES) else []  # a browser needs the machine for itself
+        workers = ["-n", "auto"] if marker in (UNITS, STORES, CRASHES) else []  # a browser needs the machine for itself
         strictness = ["--no-skips"] if self.require_all else []
         arguments = ["-m", marker, *workers, *strictness, *self.pytest_arguments, *paths]
         safely = {"PYTHONSAFEPATH": "1", **(environment or {})}  # what is tested is the wheel, not the checkout
@@ -129,7 +129,7 @@ def check_newest(suite: Suite, python: Path) -> None:
     check_newest_fast(suite, python)
     suite.step("documentation", lambda: build_docs(python))
     suite.step("tests, PostgreSQL", lambda: test_on(suite, python, POSTGRESQL))
-    suite.step("tests, stores", lambda: test_on_stores(suite, python))
+    suite.step("tests, S3", lambda: suite.pytest(python, STORES, paths=("tests/stores/s3",)))
     suite.step("tests, browser", lambda: test_in_browser(suite, python, BROWSER))
 
 
@@ -137,6 +137,7 @@ def check_newest_long(suite: Suite, python: Path) -> None:
     """Take these, and those that let real servers race, die, lose power, and speak through bad networks."""
     check_newest(suite, python)
     suite.step("tests, MariaDB", lambda: test_on(suite, python, MARIADB))
+    suite.step("tests, stores", lambda: test_on_stores(suite, python))
     suite.step("tests, Ceph", lambda: test_on_ceph(suite, python))
     suite.step("tests, races", lambda: test_races(suite, python))
     suite.step("tests, bad networks", lambda: test_in_browser(suite, python, BAD_NETWORKS))
