@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from pathlib import Path
 from typing import IO, Any
@@ -41,7 +42,8 @@ class SmallDisk(FileSystemBackend):
     def free_space(self) -> int:
         """Count what is there."""
         sizes = 0
-        for path in Path(self.storage.location).rglob("*"):
-            with contextlib.suppress(FileNotFoundError):
-                sizes += path.stat().st_size if path.is_file() else 0
+        for folder, _, names in os.walk(self.storage.location):  # passes over a folder that has gone meanwhile
+            for name in names:
+                with contextlib.suppress(FileNotFoundError):
+                    sizes += Path(folder, name).stat().st_size
         return self.SIZE - sizes
