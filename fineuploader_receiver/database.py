@@ -6,14 +6,10 @@ import datetime
 import random
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from django.conf import settings
 from django.db import OperationalError, connections, transaction
-from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import FloatField, Func
-from django.db.models.sql import Query
-from django.db.models.sql.compiler import SQLCompiler
 from django.utils import timezone
 
 T = TypeVar("T")
@@ -25,44 +21,31 @@ _SQLSTATES = {"40001", "40P01", "55P03"}
 _ERRNOS = {1020, 1205, 1213}
 
 
-class DatabaseClock(Func):
-    """The database's clock in seconds since 1970.
+# In seconds since 1970: `Now()` is local time on MariaDB and UTC on SQLite, whatever USE_TZ says.
+_CLOCKS = {
+    "postgresql": "EXTRACT(EPOCH FROM STATEMENT_TIMESTAMP())::double precision",
+    "sqlite": "((julianday('now') - 2440587.5) * 86400.0)",
+    "mysql": "(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) / 1E6)",
+}
 
-    A number and not `Now()`: that one is local time on MariaDB and UTC on SQLite, whatever USE_TZ says.
-    """
 
-    output_field = FloatField()
-    arity = 0
-
-    def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **_: Any) -> tuple[str, tuple[Any, ...]]:  # type: ignore[override]
-        # A database we do not know takes part with the host's own clock.
-        return "%s", (time.time(),)
-
-    def as_postgresql(
-        self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **_: Any
-    ) -> tuple[str, tuple[Any, ...]]:
-        return "EXTRACT(EPOCH FROM STATEMENT_TIMESTAMP())::double precision", ()
-
-    def as_sqlite(
-        self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **_: Any
-    ) -> tuple[str, tuple[Any, ...]]:
-        return "((julianday('now') - 2440587.5) * 86400.0)", ()
-
-    def as_mysql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **_: Any) -> tuple[str, tuple[Any, ...]]:
-        return "(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) / 1E6)", ()
+def clock(using: str) -> tuple[str, tuple[float, ...]]:
+    """An SQL expression of the database's time, in seconds since 1970, with its parameters."""
+    expression = _CLOCKS.get(connections[using].vendor)
+    # A database we do not know takes part with the host's own clock.
+    return (expression, ()) if expression else ("%s", (time.time(),))
 
 
 def moment(seconds: float) -> datetime.datetime:
-    """The point in time that `DatabaseClock` means, in the form the model fields take under this USE_TZ."""
+    """The point in time that `clock` means, in the form the model fields take under this USE_TZ."""
     aware = datetime.datetime.fromtimestamp(float(seconds), tz=datetime.timezone.utc)
     return aware if settings.USE_TZ else timezone.make_naive(aware, timezone.get_default_timezone())
 
 
 def database_now(using: str) -> datetime.datetime:
     """Ask the database what time it is: one query, for the paths that read no row that could bring it along."""
-    connection = connections[using]
-    sql, params = connection.ops.compiler("SQLCompiler")(Query(None), connection, using).compile(DatabaseClock())
-    with connection.cursor() as cursor:
+    sql, params = clock(using)
+    with connections[using].cursor() as cursor:
         cursor.execute(f"SELECT {sql}", params)
         (seconds,) = cursor.fetchone()
     return moment(seconds)

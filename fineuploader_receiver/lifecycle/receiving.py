@@ -53,6 +53,7 @@ from .uploads import (
     arriving,
     has_all,
     merge_params,
+    new_expiry,
     reload,
     rows,
     staging_of,
@@ -314,8 +315,7 @@ class _Attempt:
     def _commit(self, key: str) -> bool:
         """Count the chunk and mark it stored, together. False when it was stored before, or the upload is over."""
         index, values = self._message.index, self._upload_fields()
-        may_turn = not self._upload.out_of_order and "out_of_order" not in values
-        live_after = self._now - CLAIM_LAPSE if may_turn else None
+        live_after = self._now - CLAIM_LAPSE if self._order_matters() and "out_of_order" not in values else None
 
         def commit() -> list[str] | None:
             if not statements.count_chunk(
@@ -340,7 +340,7 @@ class _Attempt:
     def _upload_fields(self) -> dict[str, Any]:
         message, upload = self._message, self._upload
         now = max(self._now, upload.updated_at)
-        fields: dict[str, Any] = {"updated_at": now, "expires_at": now + self._receiver.options.expire_after}
+        fields: dict[str, Any] = {"updated_at": now, **new_expiry(self._receiver, upload, now)}
         if self._is_out_of_order():
             fields["out_of_order"] = True
         if message.filename and message.filename[:1024] != upload.filename:
@@ -355,6 +355,11 @@ class _Attempt:
             known = message.total_size if message.chunked else self._size
             fields |= {} if known is None else {"total_size": known}
         return fields
+
+    def _order_matters(self) -> bool:
+        """Whether the order of chunks tells something new: it stands for a word about the success request."""
+        is_told = sends_done(self._receiver, self._message, self._upload.done_request) is not None
+        return not is_told and not self._upload.out_of_order
 
     def _is_out_of_order(self) -> bool:
         """Signs of a page with concurrent chunks that the request alone shows; the row may show others."""

@@ -9,15 +9,17 @@ from __future__ import annotations
 import datetime
 import functools
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from django.db import connections
-from django.db.models import Field, Model
-from django.db.models.sql import Query
+from django.db.models import BooleanField, CharField, Field, FloatField, ForeignKey, IntegerField, Model, TextField
 
-from ..database import DatabaseClock, moment
+from ..database import clock, moment
 from ..models import UploadChunk, UploadSession, UploadState
+
+_PLAIN = (BooleanField, CharField, FloatField, ForeignKey, IntegerField, TextField)
+"""Fields whose values a database takes as they are."""
 
 
 class _Names(NamedTuple):
@@ -51,81 +53,92 @@ def has_all_chunks(using: str, pk: int) -> bool | None:
 
 def insert_chunk(using: str, values: Mapping[str, Any]) -> None:
     """Insert a chunk's row. Raises IntegrityError where there is one, or the upload's own is gone."""
-    table, column = _names(using, UploadChunk)
-    names = ", ".join(column[name] for name in values)
-    marks = ", ".join(["%s"] * len(values))
-    _execute(using, f"INSERT INTO {table} ({names}) VALUES ({marks})", _adapted(using, UploadChunk, values))
+    _execute(using, _insert_sql(using, tuple(values)), _adapted(using, UploadChunk, values))
 
 
 def store_chunk(using: str, pk: int, *, index: int, token: str, values: Mapping[str, Any]) -> bool:
     """Change the row of a chunk that is claimed with `token` and not stored. False when there is none."""
-    table, column = _names(using, UploadChunk)
     where = {"session": pk, "index": index, "token": token, "stored": False}
-    sql = f"UPDATE {table} SET {_pairs(column, values, ', ')} WHERE {_pairs(column, where, ' AND ')}"
-    params = _adapted(using, UploadChunk, values) + _adapted(using, UploadChunk, where)
-    return _execute(using, sql, params) > 0
+    sql = _store_sql(using, tuple(values), tuple(where))
+    return _execute(using, sql, [*_adapted(using, UploadChunk, values), *_adapted(using, UploadChunk, where)]) > 0
 
 
 def count_chunk(
-    using: str, pk: int, *, index: int, size: int, live_after: datetime.datetime | None, values: Any
+    using: str, pk: int, *, index: int, size: int, live_after: datetime.datetime | None, values: Mapping[str, Any]
 ) -> bool:
     """Count a chunk on its upload, which must be receiving, and set `values`. False where it is not.
 
-    Notes that chunks come out of order where one above this index is here, one below is skipped, or another chunk that
-    was claimed after `live_after` is on its way (None: that is known already, or does not matter).
+    Notes that chunks come out of order where one above this index is here, one below is skipped, or one above that was
+    claimed after `live_after` is on its way (None: that is known already, or does not matter).
     """
-    table, column = _names(using, UploadSession)
-    changes: list[str] = []
     params: list[Any] = []
     if live_after is not None:
-        # First, because MariaDB shows an expression the new values of the columns to its left.
-        disorder, params = _disorder(using, pk, index, live_after)
-        changes.append(f"{column['out_of_order']} = CASE WHEN {disorder} THEN %s ELSE {column['out_of_order']} END")
-        params.append(True)
-    highest = column["highest_index"]
-    changes += [
-        f"{column['received_bytes']} = {column['received_bytes']} + %s",
-        f"{column['received_chunks']} = {column['received_chunks']} + 1",
-        f"{highest} = CASE WHEN {highest} < %s THEN %s ELSE {highest} END",
-        _pairs(column, values, ", "),
-    ]
+        claimed = _adapted(using, UploadChunk, {"claimed_at": live_after})
+        params = [index, index - 1, pk, index, *claimed, True]
     params += [size, index, index, *_adapted(using, UploadSession, values), pk, UploadState.RECEIVING.value]
-    where = f"{column['id']} = %s AND {column['state']} = %s"
-    return _execute(using, f"UPDATE {table} SET {', '.join(changes)} WHERE {where}", params) > 0
-
-
-def _disorder(using: str, pk: int, index: int, live_after: datetime.datetime) -> tuple[str, list[Any]]:
-    highest = _names(using, UploadSession).columns["highest_index"]
-    table, chunk = _names(using, UploadChunk)
-    others = (
-        f"SELECT 1 FROM {table} WHERE {chunk['session']} = %s AND NOT {chunk['stored']}"
-        f" AND {chunk['claimed_at']} > %s AND {chunk['index']} <> %s"
-    )
-    condition = f"{highest} > %s OR ({highest} >= 0 AND {highest} < %s) OR EXISTS ({others})"
-    claimed = _adapted(using, UploadChunk, {"claimed_at": live_after})
-    return condition, [index, index - 1, pk, *claimed, index]
+    return _execute(using, _count_sql(using, tuple(values), live_after is not None), params) > 0
 
 
 def _select(using: str, where: Mapping[str, Any]) -> tuple[UploadSession, datetime.datetime] | None:
     connection = connections[using]
-    table, column = _names(using, UploadSession)
-    clock, params = connection.ops.compiler("SQLCompiler")(Query(None), connection, using).compile(DatabaseClock())
-    sql = f"SELECT {_all_columns(using)}, {clock} FROM {table} WHERE {_pairs(column, where, ' AND ')}"
+    time, params = clock(using)
     with connection.cursor() as cursor:
-        cursor.execute(sql, [*params, *_adapted(using, UploadSession, where)])
+        cursor.execute(_select_sql(using, time, tuple(where)), [*params, *_adapted(using, UploadSession, where)])
         row = cursor.fetchone()
     if row is None:
         return None
     values = list(row)
     for position, convert, expression in _converters(using):
         values[position] = convert(values[position], expression, connection)
-    fields = [field.attname for field in UploadSession._meta.concrete_fields]
-    return UploadSession.from_db(using, fields, values[:-1]), moment(values[-1])
+    return UploadSession.from_db(using, _attributes(), values[:-1]), moment(values[-1])
 
 
 @functools.cache
-def _all_columns(using: str) -> str:
-    return ", ".join(_names(using, UploadSession).columns.values())
+def _select_sql(using: str, time: str, where: tuple[str, ...]) -> str:
+    table, column = _names(using, UploadSession)
+    return f"SELECT {', '.join(column.values())}, {time} FROM {table} WHERE {_pairs(column, where, ' AND ')}"
+
+
+@functools.cache
+def _insert_sql(using: str, names: tuple[str, ...]) -> str:
+    table, column = _names(using, UploadChunk)
+    columns, marks = ", ".join(column[name] for name in names), ", ".join(["%s"] * len(names))
+    return f"INSERT INTO {table} ({columns}) VALUES ({marks})"
+
+
+@functools.cache
+def _store_sql(using: str, names: tuple[str, ...], where: tuple[str, ...]) -> str:
+    table, column = _names(using, UploadChunk)
+    return f"UPDATE {table} SET {_pairs(column, names, ', ')} WHERE {_pairs(column, where, ' AND ')}"
+
+
+@functools.cache
+def _count_sql(using: str, names: tuple[str, ...], notes_order: bool) -> str:
+    table, column = _names(using, UploadSession)
+    highest, out_of_order = column["highest_index"], column["out_of_order"]
+    # First, because MariaDB shows an expression the new values of the columns to its left.
+    noted = f"{out_of_order} = CASE WHEN {_disorder_sql(using)} THEN %s ELSE {out_of_order} END," if notes_order else ""
+    counted = (
+        f"{column['received_bytes']} = {column['received_bytes']} + %s,"
+        f" {column['received_chunks']} = {column['received_chunks']} + 1,"
+        f" {highest} = CASE WHEN {highest} < %s THEN %s ELSE {highest} END, {_pairs(column, names, ', ')}"
+    )
+    return f"UPDATE {table} SET {noted} {counted} WHERE {column['id']} = %s AND {column['state']} = %s"
+
+
+def _disorder_sql(using: str) -> str:
+    highest = _names(using, UploadSession).columns["highest_index"]
+    table, chunk = _names(using, UploadChunk)
+    others = (
+        f"SELECT 1 FROM {table} WHERE {chunk['session']} = %s AND {chunk['index']} > %s"
+        f" AND NOT {chunk['stored']} AND {chunk['claimed_at']} > %s"
+    )
+    return f"{highest} > %s OR ({highest} >= 0 AND {highest} < %s) OR EXISTS ({others})"
+
+
+@functools.cache
+def _attributes() -> list[str]:
+    return [field.attname for field in UploadSession._meta.concrete_fields]
 
 
 @functools.cache
@@ -143,23 +156,26 @@ def _converters(using: str) -> Sequence[tuple[int, Any, Any]]:
 @functools.cache
 def _names(using: str, model: type[Model]) -> _Names:
     quote = connections[using].ops.quote_name
-    return _Names(
-        quote(model._meta.db_table), {field.name: quote(str(field.column)) for field in _fields(model).values()}
-    )
+    columns = {field.name: quote(str(field.column)) for field in model._meta.concrete_fields}
+    return _Names(quote(model._meta.db_table), columns)
 
 
 @functools.cache
-def _fields(model: type[Model]) -> dict[str, Field[Any, Any]]:
-    return {field.name: field for field in model._meta.concrete_fields}
+def _adapting(model: type[Model]) -> dict[str, Field[Any, Any]]:
+    """The fields whose values a database wants in a form of its own."""
+    return {field.name: field for field in model._meta.concrete_fields if not isinstance(field, _PLAIN)}
 
 
-def _pairs(columns: Mapping[str, str], values: Mapping[str, Any], separator: str) -> str:
-    return separator.join(f"{columns[name]} = %s" for name in values)
+def _pairs(columns: Mapping[str, str], names: Iterable[str], separator: str) -> str:
+    return separator.join(f"{columns[name]} = %s" for name in names)
 
 
 def _adapted(using: str, model: type[Model], values: Mapping[str, Any]) -> list[Any]:
-    connection, fields = connections[using], _fields(model)
-    return [fields[name].get_db_prep_save(value, connection) for name, value in values.items()]
+    connection, adapting = connections[using], _adapting(model)
+    return [
+        adapting[name].get_db_prep_save(value, connection) if name in adapting else value
+        for name, value in values.items()
+    ]
 
 
 def _execute(using: str, sql: str, params: Sequence[Any]) -> int:

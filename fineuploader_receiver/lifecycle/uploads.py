@@ -23,6 +23,8 @@ KEY_SEPARATOR = "\n"
 CLAIM_LAPSE = datetime.timedelta(seconds=90)
 """How long after its last sign of life a claimed chunk still counts as being received."""
 
+EXPIRY_LAG = datetime.timedelta(minutes=1)
+
 
 def rows() -> QuerySet[UploadSession]:
     return UploadSession.objects.using(database())
@@ -44,6 +46,18 @@ def reload(upload: UploadSession) -> tuple[UploadSession, datetime.datetime] | N
 def arriving(upload: UploadSession, now: datetime.datetime) -> QuerySet[UploadChunk]:
     """The chunks whose bytes are on their way at this moment."""
     return chunk_rows(upload).filter(stored=False, claimed_at__gt=now - CLAIM_LAPSE)
+
+
+def new_expiry(receiver: Receiver, upload: UploadSession, now: datetime.datetime) -> dict[str, datetime.datetime]:
+    """The field that puts off the expiry of an upload which is alive at `now`, where that is due.
+
+    It lags by a minute at most: to move an indexed column with every chunk costs more than the chunk's own row.
+    """
+    life = receiver.options.expire_after
+    lag = min(EXPIRY_LAG, life / 60)
+    if upload.expires_at is not None and now + life - upload.expires_at < lag:
+        return {}
+    return {"expires_at": now + life}
 
 
 def staging_of(upload: UploadSession) -> Staging:

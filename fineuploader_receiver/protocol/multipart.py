@@ -81,6 +81,40 @@ class MultipartReader:
         self._part = self._open_part()
         return self._part
 
+    def take_whole(self) -> bytes | None:
+        """The content of the part that was returned last, where all of it is in the buffer; else None."""
+        end = self._find(self._delimiter)
+        if end < 0:
+            return None
+        content = self._buffer[self._start : end]
+        self._start = end + len(self._delimiter)
+        self._part = None
+        return content
+
+    def is_last(self, size: int, left: int) -> bool:
+        """Whether a part of `size` bytes would end the body, of which the stream has `left` bytes more to give."""
+        behind = len(self._buffer) - self._start + left - size - len(self._delimiter)
+        return behind in (len(b"--"), len(b"--\r\n"))
+
+    def read_last(self, size: int) -> Iterator[memoryview]:
+        """The content of the part that was returned last, where its size is known from elsewhere.
+
+        Reads by length and does not search: the delimiter must stand right behind, or this raises BadBody. What is
+        written from it begins and ends where pages of a file do.
+        """
+        self._part = None
+        done = 0
+        while done < size:
+            if self._start == len(self._buffer):
+                self._fill(have=done % READ_SIZE)
+            data = memoryview(self._buffer)[self._start : self._start + size - done]
+            self._start += len(data)
+            done += len(data)
+            yield data
+        if not self._starts_with(self._delimiter):
+            raise BadBody("The file is not followed by the form's boundary.")
+        self._start += len(self._delimiter)
+
     def _discard(self, part: Part) -> None:
         for data in part.chunks:
             self._discarded += len(data)
@@ -119,8 +153,9 @@ class MultipartReader:
     def _find(self, what: bytes) -> int:
         return self._buffer.find(what, self._start)
 
-    def _fill(self) -> None:
-        data = self._stream.read(READ_SIZE)
+    def _fill(self, *, have: int = 0) -> None:
+        """Read on, up to where READ_SIZE bytes are complete with those that are there."""
+        data = self._stream.read(READ_SIZE - have)
         if not data:
             raise TruncatedBody
         rest = self._buffer[self._start :]

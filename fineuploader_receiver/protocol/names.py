@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 
 
@@ -27,8 +28,10 @@ class ParamNames:
             **{field.name: names.get(str(field.default), str(field.default)) for field in dataclasses.fields(cls)}
         )
 
-    def all(self) -> frozenset[str]:
-        return frozenset(dataclasses.astuple(self))
+    @functools.cached_property
+    def taken(self) -> frozenset[str]:
+        """Every name that is not a custom parameter's."""
+        return frozenset(dataclasses.astuple(self)) | RESERVED
 
 
 WIRE_NAMES: tuple[str, ...] = tuple(str(field.default) for field in dataclasses.fields(ParamNames))

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..exceptions import BadParameter
-from .names import RESERVED, ParamNames
+from .names import ParamNames
 
 MAX_DEPTH = 20
 MAX_INTEGER = 2**63 - 1
@@ -28,11 +28,12 @@ def from_pairs(pairs: Iterable[tuple[str, str]], names: ParamNames) -> dict[str,
 
     Comma-joined strings stay strings: the client writes arrays so in multipart bodies, and texts with commas too.
     """
-    own = names.all() | RESERVED
     tree: dict[str, Any] = {}
     for key, value in pairs:
+        if key in names.taken:
+            continue
         head, subkeys = _split(key)
-        if head in own:
+        if head in names.taken:
             continue
         _put(tree, [head, *subkeys], clean_text(value))
     return {key: _lists(value) for key, value in tree.items()}
@@ -40,8 +41,7 @@ def from_pairs(pairs: Iterable[tuple[str, str]], names: ParamNames) -> dict[str,
 
 def from_json(values: Mapping[str, Any], names: ParamNames) -> dict[str, Any]:
     """Custom parameters of a JSON success request, as they are, but for what databases refuse."""
-    own = names.all() | RESERVED
-    return {clean_text(key): _clean(value, MAX_DEPTH) for key, value in values.items() if key not in own}
+    return {clean_text(key): _clean(value, MAX_DEPTH) for key, value in values.items() if key not in names.taken}
 
 
 def _split(key: str) -> tuple[str, list[str]]:

@@ -105,7 +105,7 @@ def delete_message(text: str) -> DeleteMessage:
 def is_from_frame(request: HttpRequest) -> bool:
     """Whether this is an old browser's form upload, answered into a frame (docs/protocol.md, section 3.3)."""
     is_form = request.content_type == "multipart/form-data"
-    return is_form and "text/html" in request.headers.get("Accept", "")
+    return is_form and "text/html" in request.META.get("HTTP_ACCEPT", "")
 
 
 def echoed_uuid(request: HttpRequest, names: ParamNames) -> str:
@@ -160,9 +160,10 @@ def _multipart_upload(request: HttpRequest, body: Body, names: ParamNames) -> In
     if part is None:
         body.read_rest()
         return _without_file(get, form, names)
+    message = _upload_message(request, get, form, names, body, part)
     return IncomingUpload(
-        message=_upload_message(request, get, form, names, body, part),
-        content=_multipart_content(reader, part, body),
+        message=message,
+        content=_multipart_content(reader, part, body, message.size),
         form=form,
         from_frame=is_from_frame(request),
     )
@@ -174,7 +175,7 @@ def _read_fields(reader: MultipartReader, form: QueryDict, file_name: str | None
     while (part := reader.next_part()) is not None:
         limits.count_part(part)
         if part.filename is None:
-            form.appendlist(part.name, limits.read(part))
+            form.appendlist(part.name, limits.read(reader, part))
         elif part.name == file_name:
             return part
     return None
@@ -201,7 +202,14 @@ class _FieldLimits:
             raise BodyTooLarge("The form has too many files.")
         self._add(len(part.name))
 
-    def read(self, part: Part) -> str:
+    def read(self, reader: MultipartReader, part: Part) -> str:
+        content = reader.take_whole()
+        if content is None:
+            return self._read_pieces(part)
+        self._add(len(content))
+        return content.decode("utf-8", "replace")
+
+    def _read_pieces(self, part: Part) -> str:
         pieces = []
         for data in part.chunks:
             self._add(len(data))
@@ -218,8 +226,12 @@ def _above(value: int, limit: int | None) -> bool:
     return limit is not None and value > limit
 
 
-def _multipart_content(reader: MultipartReader, part: Part, body: Body) -> Content:
-    yield from part.chunks
+def _multipart_content(reader: MultipartReader, part: Part, body: Body, size: int | None) -> Content:
+    """The file's bytes. Where the fields and the Content-Length agree on its size, no byte of it is searched."""
+    if size is not None and reader.is_last(size, body.length - body.received):
+        yield from reader.read_last(size)
+    else:
+        yield from part.chunks
     limits = _FieldLimits()
     while (extra := reader.next_part()) is not None:
         limits.count_part(extra)

@@ -91,7 +91,7 @@ def params(data: bytes) -> None:
 def check_params(values: Mapping[str, Any]) -> None:
     text = json.dumps(values, allow_nan=False)
     assert json.loads(text) == values
-    assert not set(values) & NAMES.all()
+    assert not set(values) & NAMES.taken
     for leaf, depth in leaves(values):
         assert depth <= MAX_DEPTH + 1
         if isinstance(leaf, str):

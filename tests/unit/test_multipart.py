@@ -131,6 +131,63 @@ def test_parts_that_are_not_read_are_passed_over() -> None:
     assert names == ["qqpartindex", "a[b]", "empty", "qqfile"]
 
 
+# A last part whose size is known.
+
+
+def read_last(pieces: Iterable[bytes], size: int, boundary: bytes = BOUNDARY) -> bytes:
+    """The last part of a body, all others passed over, read by its size; the body must end with it."""
+    reader = MultipartReader(Pieces(pieces), boundary)
+    while (part := reader.next_part()) is not None and part.filename is None:
+        assert reader.take_whole() is None or part.name
+    content = b"".join(bytes(piece) for piece in reader.read_last(size))
+    assert reader.next_part() is None
+    return content
+
+
+@given(content=tricky, cuts=st.lists(st.integers(0, 400), max_size=12))
+def test_last_part_of_known_size_in_any_pieces(content: bytes, cuts: list[int]) -> None:
+    body = form(('name="a"', b"1"), ('name="qqfile"; filename="x"', content), boundary=b"bound")
+    places = [0, *sorted(cut % (len(body) + 1) for cut in cuts), len(body)]
+    pieces = [body[start:stop] for start, stop in itertools.pairwise(places)]
+    assert read_last(pieces, len(content), b"bound") == content
+
+
+@pytest.mark.parametrize("size", [0, 1, 12, 14, 15, 100])
+def test_last_part_that_is_not_of_the_size_is_refused(size: int) -> None:
+    with pytest.raises((BadBody, TruncatedBody)):
+        read_last([form(('name="qqfile"; filename="x"', b"y" * 13))], size)
+
+
+@pytest.mark.parametrize(
+    ("size", "tail", "expected"),
+    [
+        (13, b"", True),
+        (12, b"", False),
+        (14, b"", False),
+        (13, b"x", False),
+        (13, b"--more--", False),
+    ],
+)
+def test_part_is_the_last_where_its_size_and_the_body_s_agree(size: int, tail: bytes, expected: bool) -> None:
+    whole = form(('name="qqfile"; filename="x"', b"y" * 13))
+    for body in (whole, whole.removesuffix(b"\r\n")):
+        stream = io.BytesIO(body + tail)
+        reader = MultipartReader(stream, BOUNDARY)
+        reader.next_part()
+        left = len(stream.getvalue()) - stream.tell()
+        assert reader.is_last(size, left) is expected
+
+
+def test_pieces_of_a_last_part_end_where_pages_of_a_file_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guards against writes that begin within a page each: the system would handle that page twice."""
+    monkeypatch.setattr(multipart, "READ_SIZE", 4096)
+    reader = MultipartReader(io.BytesIO(form(('name="qqfile"; filename="x"', b"y" * 20_000))), BOUNDARY)
+    reader.next_part()
+    ends = list(itertools.accumulate(len(piece) for piece in reader.read_last(20_000)))
+    assert [end % 4096 for end in ends[1:-1]] == [0, 0, 0, 0]
+    assert ends[-1] == 20_000
+
+
 def test_memory_is_two_buffers_whatever_the_part(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(multipart, "READ_SIZE", 1000)
     reader = MultipartReader(io.BytesIO(form(('name="qqfile"; filename="x"', b"y" * 100_000))), BOUNDARY)

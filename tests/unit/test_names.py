@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fineuploader_receiver.protocol.names import WIRE_NAMES, ParamNames
+from fineuploader_receiver.protocol.names import RESERVED, WIRE_NAMES, ParamNames
 
 
 def test_default_names_are_the_client_s() -> None:
@@ -18,10 +18,10 @@ def test_default_names_are_the_client_s() -> None:
         "qqresume",
     )
     assert ParamNames.renamed({}) == ParamNames()
-    assert ParamNames().all() == set(WIRE_NAMES)
+    assert ParamNames().taken == RESERVED | set(WIRE_NAMES)
 
 
 def test_renamed_names() -> None:
     names = ParamNames.renamed({"qquuid": "id", "qqfile": "data"})
     assert (names.uuid, names.file, names.filename) == ("id", "data", "qqfilename")
-    assert names.all() == {"id", "data"} | set(WIRE_NAMES) - {"qquuid", "qqfile"}
+    assert names.taken == {"id", "data"} | RESERVED | set(WIRE_NAMES) - {"qquuid", "qqfile"}

@@ -113,7 +113,7 @@ def test_partial_upload_whose_time_is_up_goes_and_nothing_else(
     assert set(kept_bytes()) == {row(live).file, row(finished).file}
 
 
-@pytest.mark.parametrize(("late", "expected"), [(datetime.timedelta(0), 1), (-HOUR, 0)])
+@pytest.mark.parametrize(("late", "expected"), [(datetime.timedelta(seconds=1), 1), (-HOUR, 0)])
 def test_upload_goes_when_its_time_is_up_and_not_before(
     partial: uuid.UUID, late: datetime.timedelta, expected: int
 ) -> None:

@@ -402,7 +402,7 @@ def test_last_word_on_name_and_params(page: Page, number: uuid.UUID) -> None:
     ids=str,
 )
 def test_chunks_out_of_order_are_noted(page: Page, number: uuid.UUID, indexes: tuple[int, ...], expected: bool) -> None:
-    page.chunks(number, *indexes, done_request=True)
+    page.chunks(number, *indexes)
     assert row(number).out_of_order is expected
 
 
