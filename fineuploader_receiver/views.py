@@ -18,7 +18,18 @@ from django.views.decorators.csrf import csrf_exempt
 from . import lifecycle
 from .client_options import client_options
 from .csrf import check_csrf
-from .exceptions import BadBody, BadParameter, BodyTooLarge, Busy, MethodNotAllowed, NotFound, ServerError, UploadError
+from .exceptions import (
+    BadBody,
+    BadParameter,
+    BodyTooLarge,
+    Busy,
+    LoginRequired,
+    MethodNotAllowed,
+    NoSession,
+    NotFound,
+    ServerError,
+    UploadError,
+)
 from .logs import get_logger
 from .owners import Caller, identify
 from .protocol import requests, responses
@@ -142,8 +153,19 @@ def _guarded(
         return handle()
     except Exception as error:
         refusal = _as_refusal(error)
+        if isinstance(refusal, (LoginRequired, NoSession)):
+            _keep_cookie(request)
         response = _refuse(request, alias, refusal)
         return responses.allow(response, methods) if isinstance(refusal, MethodNotAllowed) else response
+
+
+def _keep_cookie(request: HttpRequest) -> None:
+    """Let Django not delete the session's cookie, as it does with an answer to a request whose session is gone.
+
+    After a login chunks with the cookie from before are still on their way: deleting it by its name would end the new
+    session in the browser.
+    """
+    request.COOKIES.pop(settings.SESSION_COOKIE_NAME, None)
 
 
 def _as_refusal(error: Exception) -> UploadError:

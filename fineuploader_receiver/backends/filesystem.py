@@ -31,6 +31,9 @@ DATA = "data"
 _FOLDER_NAME = re.compile(r"[0-9a-f]{32}\Z")
 _FILE_NAME = re.compile(r"(data|[0-9]+\.[0-9a-f]{32})\Z")
 _PARTIAL = ".partial"
+_EARLY_STEP = 8 * 2**20
+_EARLY_LEAST = 2**20
+"""Less is left to the system: the pages where small chunks meet would be written again and again."""
 _NO_LINK = {errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EACCES}
 _LAST_INDEX = 2**40
 _SHARED = {
@@ -85,11 +88,11 @@ class FileSystemBackend(Backend):
             # staged after the lock was taken may be written to.
             if _lock(fd, index, 1) and _same_file(fd, _data(staging)):
                 opened.pop_all()
-                return FileChunkWriter(fd, offset=offset, sync=self.durable)
+                return FileChunkWriter(fd, offset=offset, durability=self.durability)
             key = f"{index}.{token}"
             path = os.path.join(_folder(staging), key)
             fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, self._staged_mode())
-            return FileChunkWriter(fd, offset=0, sync=self.durable, path=path, key=key)
+            return FileChunkWriter(fd, offset=0, durability=self.durability, path=path, key=key)
 
     def assemble(self, staging: Staging, chunks: Sequence[StoredChunk], *, name: str, size: int) -> str:
         target = self.storage.path(name)
@@ -256,11 +259,11 @@ class FileSystemBackend(Backend):
 class FileChunkWriter(ChunkWriter):
     """Writes at an offset: of the staged file, whose lock it holds until it is closed, or of a file of its own."""
 
-    def __init__(self, fd: int, *, offset: int, sync: bool, path: str = "", key: str = "") -> None:
+    def __init__(self, fd: int, *, offset: int, durability: str, path: str = "", key: str = "") -> None:
         self.key = key
         self._fd = fd
-        self._position = offset
-        self._sync = sync
+        self._position = self._early = offset
+        self._durability = durability
         self._path = path
 
     def write(self, data: bytes | memoryview) -> None:
@@ -271,10 +274,14 @@ class FileChunkWriter(ChunkWriter):
                 more = os.pwrite(self._fd, memoryview(data)[written:], self._position)
                 self._position += more
                 written += more
+            if self._position - self._early >= _EARLY_STEP:
+                self._write_out_early()
 
     def commit(self) -> str:
         with _translated():
-            if self._sync:
+            if self._position - self._early >= _EARLY_LEAST:
+                self._write_out_early()
+            if self._durability == "chunk":
                 os.fsync(self._fd)
                 if self._path:
                     _sync_folder(os.path.dirname(self._path))
@@ -282,6 +289,15 @@ class FileChunkWriter(ChunkWriter):
             # written, so this is the close of a duplicate.
             os.close(os.dup(self._fd))
         return self.key
+
+    def _write_out_early(self) -> None:
+        """Have the system begin to write out what it may keep for half a minute, so that the fsync at the end is short.
+
+        Linux does that before it looks for pages to forget; those that are being written it keeps.
+        """
+        if self._durability != "none":
+            os.posix_fadvise(self._fd, self._early, self._position - self._early, os.POSIX_FADV_DONTNEED)
+        self._early = self._position
 
     def abort(self) -> None:
         self.close()

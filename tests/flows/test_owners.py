@@ -204,3 +204,19 @@ def test_owner_may_come_from_a_hook(settings: Any, user: Any, stranger: Client) 
     assert answered(page.send(request)) == LOGIN_REQUIRED
     assert page.send(request.with_header("X-User", "anna")).status == 200
     assert UploadSession.objects.get().owner == get_user_model().objects.get(username="anna")
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+def test_late_chunk_with_the_cookie_from_before_a_login_does_not_end_the_new_session(
+    client: Client, settings: Any, allowed: bool
+) -> None:
+    """Guards against Django's deletion of a cookie that leads nowhere: by its name it hits the new one."""
+    settings.FINEUPLOADER_RECEIVERS = {"default": {"ALLOW_ANONYMOUS": allowed}}
+    late = strict_client()
+    late.cookies["sessionid"] = "of-a-session-that-the-login-has-ended"
+    page = finisher(late)
+    upload = page.add(pattern(25))
+    for request in (page.chunk_request(upload, 0), page.done_request(upload)):
+        answer = page.send(request)
+        assert answered(answer) == (NO_SESSION if allowed else LOGIN_REQUIRED)
+    assert late.cookies["sessionid"].value == "of-a-session-that-the-login-has-ended"

@@ -243,6 +243,30 @@ def test_write_that_takes_only_a_part_goes_on(
     assert path.read_bytes() == WHOLE
 
 
+@pytest.mark.parametrize(
+    ("durability", "expected"),
+    [("none", []), ("publish", [(5, 8), (13, 8), (21, 4)]), ("chunk", [(5, 8), (13, 8), (21, 4)])],
+)
+def test_long_chunk_is_written_out_while_it_arrives(
+    media: Path, monkeypatch: pytest.MonkeyPatch, durability: str, expected: list[tuple[int, int]]
+) -> None:
+    """Guards against a completion whose fsync has all to do that the system kept for half a minute."""
+    asked: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "posix_fadvise", lambda fd, start, size, advice: asked.append((start >> 20, size >> 20)))
+    backend = FileSystemBackend(FileSystemStorage(media), durability=durability)
+    staging = backend.begin(Plan())
+    writer = backend.open_chunk(staging, index=1, offset=5 << 20, size=20 << 20, token=TOKEN)
+    for _ in range(10):
+        writer.write(bytes(2 << 20))
+    writer.commit()
+    writer.close()
+    small = backend.open_chunk(staging, index=0, offset=0, size=1000, token=TOKEN)
+    small.write(bytes(1000))
+    small.commit()
+    small.close()
+    assert asked == expected
+
+
 def test_failed_fsync_is_told_before_the_chunk_counts(media: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     backend = FileSystemBackend(FileSystemStorage(media), durability="chunk")
     writer = backend.open_chunk(backend.begin(Plan()), index=0, offset=0, size=None, token=TOKEN)
