@@ -32,9 +32,7 @@ def build_parser() -> argparse.ArgumentParser:
     tests.add_argument(
         "--fast", action="store_true", help="only lint, types and the newest Python and Django on SQLite"
     )
-    tests.add_argument(
-        "--long", action="store_true", help="also race, crash, cut and fill real servers, on every database and store"
-    )
+    tests.add_argument("--long", action="store_true", help="also a Ceph cluster, and crashes on PostgreSQL")
     return parser
 
 

@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-BROWSER, BAD_NETWORKS = "browser and not bad_networks", "bad_networks"
-STORES, CEPH, CRASHES, RACES = "stores and not ceph", "ceph", "crashes", "races"
+BROWSER, STORES, CEPH, CRASHES, RACES = "browser", "stores and not ceph", "ceph", "crashes", "races"
 UNITS = "not browser and not stores and not crashes and not races"
 CORE = ("tests/unit", "tests/flows", "tests/regressions", "tests/faults", "tests/properties/test_schedules.py")
 """What may differ from one database, Python or Django to another; the rest is about networks, bytes and documents."""
@@ -129,19 +128,17 @@ def check_newest(suite: Suite, python: Path) -> None:
     check_newest_fast(suite, python)
     suite.step("documentation", lambda: build_docs(python))
     suite.step("tests, PostgreSQL", lambda: test_on(suite, python, POSTGRESQL))
-    suite.step("tests, S3", lambda: suite.pytest(python, STORES, paths=("tests/stores/s3",)))
-    suite.step("tests, browser", lambda: test_in_browser(suite, python, BROWSER))
+    suite.step("tests, MariaDB", lambda: test_on(suite, python, MARIADB))
+    suite.step("tests, stores", lambda: test_on_stores(suite, python))
+    suite.step("tests, races", lambda: test_races(suite, python))
+    suite.step("tests, crashes", lambda: run_crashes(suite, python))
+    suite.step("tests, browser", lambda: test_in_browser(suite, python))
 
 
 def check_newest_long(suite: Suite, python: Path) -> None:
-    """Take these, and those that let real servers race, die, lose power, and speak through bad networks."""
+    """Take these, and those that ask for large programs or much time."""
     check_newest(suite, python)
-    suite.step("tests, MariaDB", lambda: test_on(suite, python, MARIADB))
-    suite.step("tests, stores", lambda: test_on_stores(suite, python))
     suite.step("tests, Ceph", lambda: test_on_ceph(suite, python))
-    suite.step("tests, races", lambda: test_races(suite, python))
-    suite.step("tests, bad networks", lambda: test_in_browser(suite, python, BAD_NETWORKS))
-    suite.step("tests, crashes on SQLite", lambda: run_crashes(suite, python))
     suite.step("tests, crashes on PostgreSQL", lambda: run_crashes_on(suite, python, POSTGRESQL))
 
 
@@ -175,11 +172,11 @@ def test_races(suite: Suite, python: Path) -> int:
         return suite.pytest(python, RACES, named(POSTGRESQL, postgresql) | named(MARIADB, mariadb))
 
 
-def test_in_browser(suite: Suite, python: Path, marker: str) -> int:
+def test_in_browser(suite: Suite, python: Path) -> int:
     """Run the tests that drive the real client."""
     client, chromium, nginx = fetch_client(python), find_chromium(), find_nginx()
     environment = {"FINE_UPLOADER_DIR": str(client), "CHROMIUM": chromium, "NGINX_PROGRAM": nginx}
-    return suite.pytest(python, marker, environment)
+    return suite.pytest(python, BROWSER, environment)
 
 
 def test_on_stores(suite: Suite, python: Path) -> int:

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from livesite.server import LiveSite
     from networks.proxy import Fault
 
-pytestmark = pytest.mark.bad_networks
-
 TENS: dict[str, Any] = {"chunking": {"enabled": True, "partSize": 10}}
 CONCURRENT: dict[str, Any] = {"chunking": {"concurrent": {"enabled": True}}}
 RETRY: dict[str, Any] = {"retry": {"enableAuto": True, "autoAttemptDelay": 0.02}}

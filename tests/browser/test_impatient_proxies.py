@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from livesite.server import LiveSite
 
 # The first test waits for all pages.
-pytestmark = [pytest.mark.bad_networks, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)
 
 WORKERS, THREADS = 2, 24
 BUFFERED, STREAMED = 0, 1
