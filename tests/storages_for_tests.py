@@ -39,6 +39,25 @@ class MinimalStorage(Storage):
         return len(self.contents[name])
 
 
+class TwoSpellings(MinimalStorage):
+    """Answers a save with another spelling of the name, and knows both."""
+
+    def _save(self, name: str, content: IO[Any]) -> str:
+        return f"./{super()._save(name.removeprefix('./'), content)}"
+
+    def _open(self, name: str, mode: str = "rb") -> File[Any]:
+        return super()._open(name.removeprefix("./"), mode)
+
+    def delete(self, name: str) -> None:
+        super().delete(name.removeprefix("./"))
+
+    def exists(self, name: str) -> bool:
+        return super().exists(name.removeprefix("./"))
+
+    def size(self, name: str) -> int:
+        return super().size(name.removeprefix("./"))
+
+
 class FailingStorage(MinimalStorage):
     """Refuses to save while ``failing``, after it has read what it was given."""
 

@@ -33,7 +33,7 @@ from .boot import current_boot
 from .naming import check_extension, final_name
 from .notify import notify
 from .pages import check_lost, check_unknown
-from .removal import IDLE, drop, lapsed
+from .removal import drop, lapsed
 from .uploads import State, arriving, find, rows, staging_of, was_lost
 
 MAX_SIZE = 2**53
@@ -266,15 +266,22 @@ def _continue(
 
 
 def give_up_lost(receiver: Receiver, upload: UploadSession, message: UploadMessage) -> None:
-    """Remove an upload whose bytes are gone. Returns where a new one may begin; else raises UploadLost or Busy."""
-    _make_way(receiver, upload)
-    check_lost(receiver, upload, message)
+    """Remove an upload whose bytes are gone, unless it was completed meanwhile.
+
+    Returns where the message is to be admitted again, and may begin a new upload; else raises UploadLost or Busy.
+    """
+    if _make_way(receiver, upload):
+        check_lost(receiver, upload, message)
 
 
-def _make_way(receiver: Receiver, upload: UploadSession, *, tombstone: bool = True) -> None:
-    """Remove an upload, or see that somebody else has moved it on. Raises Busy where it can do neither."""
-    if not drop(receiver, upload, tombstone=tombstone) and rows().filter(IDLE, pk=upload.pk).exists():
+def _make_way(receiver: Receiver, upload: UploadSession, *, tombstone: bool = True) -> bool:
+    """Remove an upload. False where it is being completed, or is complete; Busy where it can be neither."""
+    if drop(receiver, upload, tombstone=tombstone):
+        return True
+    state = rows().filter(pk=upload.pk).values_list("state", flat=True).first()
+    if state == State.RECEIVING:
         raise Busy
+    return state not in (State.ASSEMBLING, State.COMPLETE)
 
 
 def _touch(receiver: Receiver, upload: UploadSession, now: datetime.datetime) -> bool:

@@ -77,7 +77,8 @@ class Claim:
         keys = row.values_list("key", flat=True).first()
         if keys is None or not row.update(**fields):
             return None
-        return [other for other in split_keys(keys) if other != key]
+        # A storage may have kept our own bytes under another spelling of the name that we claimed with.
+        return [other for other in split_keys(keys) if other != key and self.token not in other]
 
     def is_stored(self) -> bool:
         """Whether the commit took effect though its answer was lost; in doubt, yes: bytes can be discarded later."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import functools
 import secrets
 import threading
 import time
@@ -22,7 +23,7 @@ from django.db import OperationalError, connections
 from django.db.models import Q, QuerySet
 from django.db.transaction import TransactionManagementError
 
-from ..backends.base import Backend, BackendFailed, OutOfSpace, StagingLost
+from ..backends.base import Backend, BackendFailed, OutOfSpace, StagingLost, StoredChunk
 from ..database import database_now, in_transaction
 from ..digests import digest_of
 from ..exceptions import (
@@ -262,6 +263,11 @@ class _Completion:
         self._clear_staging(backend)
         return True
 
+    @functools.cached_property
+    def _chunks(self) -> list[StoredChunk]:
+        """All of them: none changes any more, and a long file has many."""
+        return stored_chunks(self._upload)
+
     def _held(self) -> Any:
         return rows().filter(self._mine, pk=self._upload.pk)
 
@@ -271,13 +277,12 @@ class _Completion:
             return True
         if self._upload.leftover:
             backend.retract(self._upload.leftover)
-        chunks = stored_chunks(self._upload)
-        size = sum(chunk.size for chunk in chunks)
+        size = sum(chunk.size for chunk in self._chunks)
         if self._upload.total_size not in (None, size):
             raise StagingLost("The chunks do not add up to the file that was announced.")
         name = self._upload.file
         try:
-            name = backend.assemble(staging_of(self._upload), chunks, name=name, size=size)
+            name = backend.assemble(staging_of(self._upload), self._chunks, name=name, size=size)
         except BaseException:
             with contextlib.suppress(BackendFailed):
                 self._give_up_file(backend, name)
@@ -379,7 +384,7 @@ class _Completion:
     def _clear_staging(self, backend: Backend) -> None:
         """Drop the staged bytes of a complete upload; what cannot go now is left to the purge."""
         try:
-            backend.discard(staging_of(self._upload), stored_chunks(self._upload), published=True)
+            backend.discard(staging_of(self._upload), self._chunks, published=True)
         except BackendFailed as error:
             logger.warning("Staged bytes of upload %s are left to the purge: %s", self._upload.uuid, error)
 

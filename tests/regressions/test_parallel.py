@@ -12,6 +12,8 @@ from django.apps import apps
 from django.db import connection
 
 from fineuploader_receiver import lifecycle
+from fineuploader_receiver.backends.base import ChunkWriter, Staging
+from fineuploader_receiver.backends.filesystem import FileSystemBackend
 from fineuploader_receiver.exceptions import NoSpace, QuotaExceeded
 from fineuploader_receiver.lifecycle import admission, receiving, uploads
 from fineuploader_receiver.models import UploadChunk, UploadSession
@@ -171,6 +173,42 @@ def test_simple_upload_that_is_overtaken_by_its_repeat_succeeds_twice(
     assert {name: data for name, data in kept_bytes().items() if name.startswith("uploads/")} == {
         row(number).file: DATA
     }
+
+
+def test_chunk_that_took_over_keeps_its_bytes_under_either_of_their_names(
+    page: Page, number: uuid.UUID, settings: Any
+) -> None:
+    """Guards against forgetting, with the attempt that was overtaken, the bytes of the one that counts."""
+    settings.STORAGES = settings.STORAGES | {"default": {"BACKEND": "storages_for_tests.TwoSpellings"}}
+
+    def slow() -> Iterator[bytes]:
+        yield DATA[: PART // 2]
+        assert page.chunk(number, 0) == GOOD
+        yield DATA[PART // 2 : PART]
+
+    assert lifecycle.receive(page.receiver, page.caller, page.chunk_message(number, 0), slow()) == GOOD
+    page.chunk(number, 1)
+    assert page.chunk(number, 2) == DONE
+    assert content(number) == DATA
+    assert len(kept_bytes()) == 1
+
+
+@pytest.mark.parametrize("done_request", [True, False, None])
+def test_repeat_whose_place_a_completion_has_just_cleared_is_no_loss(
+    page: Page, number: uuid.UUID, monkeypatch: pytest.MonkeyPatch, done_request: bool | None
+) -> None:
+    """Guards against telling a page to begin again, because the place for its repeat is gone with the staged bytes."""
+    page.chunks(number, 0, 1, done_request=done_request)
+    open_chunk = FileSystemBackend.open_chunk
+
+    def open_late(backend: FileSystemBackend, staging: Staging, **place: Any) -> ChunkWriter:
+        monkeypatch.setattr(FileSystemBackend, "open_chunk", open_chunk)
+        assert page.chunk(number, 2, done_request=done_request) == DONE
+        return open_chunk(backend, staging, **place)
+
+    monkeypatch.setattr(FileSystemBackend, "open_chunk", open_late)
+    assert page.chunk(number, 1, done_request=done_request) == DONE
+    assert content(number) == DATA
 
 
 def test_simple_uploads_sent_at_once_succeed_with_one_file(page: Page, number: uuid.UUID) -> None:
