@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +11,23 @@ import pytest
 
 from hosts.cluster import Cluster, cluster
 from stores.azure.azurite import Azurite, find_node, find_program, running
+from stores.s3.seaweedfs import serve as seaweed_server
+from stores.s3.server import S3Server
 
 FOLDER = Path(__file__).parent
 
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """The entry in `STORAGES`, and the names of everything that is kept there, staged or finished."""
+    """The entry in `STORAGES`, and the names of everything that is kept there, staged or finished.
+
+    ``part`` and ``size`` are of chunks and files that suit it.
+    """
 
     storage: dict[str, Any]
     names: Callable[[], set[str]]
+    part: int = 50_000
+    size: int = 900_000
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -52,6 +59,35 @@ def azure_place_of(server: Azurite) -> Place:
     return Place(storage=entry, names=names)
 
 
+@pytest.fixture(scope="session")
+def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    with seaweed_server(tmp_path_factory.mktemp("seaweedfs")) as server:
+        yield server
+
+
+@pytest.fixture
+def s3_place(seaweedfs: S3Server) -> Place:
+    """A bucket, with chunks that are parts of a multipart upload."""
+    return replace(s3_place_of(seaweedfs), part=5 * 2**20, size=16_000_000)
+
+
+@pytest.fixture
+def s3_small_place(seaweedfs: S3Server) -> Place:
+    """A bucket, with chunks below what it takes as parts."""
+    return s3_place_of(seaweedfs)
+
+
+def s3_place_of(server: S3Server) -> Place:
+    options = server.options()
+    prefix = f"{options['location']}/"
+
+    def names() -> set[str]:
+        kept = {key.removeprefix(prefix) for key in server.objects(prefix)}
+        return kept | {f"unfinished {upload}" for upload in server.unfinished(prefix)}
+
+    return Place(storage={"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": options}, names=names)
+
+
 @pytest.fixture
 def directory_place(tmp_path: Path) -> Place:
     """A directory that all hosts share, as a network file system would be."""
@@ -65,7 +101,7 @@ def directory_place(tmp_path: Path) -> Place:
     return Place(storage={"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": options}, names=names)
 
 
-@pytest.fixture(params=["azure", "directory"])
+@pytest.fixture(params=["s3", "s3_small", "azure", "directory"])
 def place(request: pytest.FixtureRequest) -> Place:
     found: Place = request.getfixturevalue(f"{request.param}_place")
     return found

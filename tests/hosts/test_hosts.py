@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import hashlib
 import threading
 import time
@@ -18,20 +20,20 @@ from flowtools import CSRF, TOKEN, pattern
 from hosts.cluster import Cluster
 from hosts.conftest import Place
 
-FILES, SIZE, PART = 6, 900_000, 50_000
+FILES = 6
 ATTEMPTS = 40
 
 
-def page_at(port: int, cookies: dict[str, str], *, done: bool = True) -> FakeUploader:
+def page_at(port: int, cookies: dict[str, str], place: Place) -> FakeUploader:
     options = ClientOptions(
         endpoint="/uploads/",
         delete_endpoint="/uploads/",
         custom_headers=CSRF,
-        part_size=PART,
+        part_size=place.part,
         chunking=True,
         concurrent=True,
         max_connections=4,
-        success_endpoint="/uploads/done" if done else None,
+        success_endpoint="/uploads/done",
     )
     return FakeUploader(SocketTransport("127.0.0.1", port, timeout=60, cookies=cookies), options, parallel=True)
 
@@ -47,8 +49,9 @@ def cookies(site: Cluster) -> dict[str, str]:
     return transport.cookies | {"csrftoken": TOKEN}
 
 
-def data_of(number: int) -> bytes:
-    return pattern(SIZE + number * 10_007)
+@functools.cache
+def data_of(size: int, number: int) -> bytes:
+    return pattern(size + number * 10_007)
 
 
 def digests(uploads: dict[str, bytes]) -> dict[str, str]:
@@ -68,49 +71,52 @@ def upload_all(page: FakeUploader, uploads: list[ClientUpload]) -> list[bool]:
         return list(pool.map(lambda upload: page.upload(upload, attempts=ATTEMPTS).success, uploads))
 
 
-@pytest.fixture
-def purging(site: Cluster) -> Iterator[threading.Event]:
-    """Let one host purge, again and again, while the test runs."""
+@contextlib.contextmanager
+def purging(site: Cluster) -> Iterator[None]:
+    """Let one host purge, again and again, while the block runs."""
     stop = threading.Event()
 
     def purge() -> None:
         while not stop.wait(0.2):
             site.hosts[0].run("purge_expired_uploads", "--orphans", "--verbosity", "0")
 
-    thread = threading.Thread(target=purge)
-    thread.start()
-    yield stop
-    stop.set()
-    thread.join()
-
-
-def test_host_that_dies_and_is_replaced_costs_no_file(
-    site: Cluster, place: Place, cookies: dict[str, str], purging: threading.Event
-) -> None:
-    page = page_at(site.port, cookies)
-    uploads = [page.add(data_of(number)) for number in range(FILES)]
     with ThreadPoolExecutor(1) as pool:
+        ended = pool.submit(purge)
+        try:
+            yield
+        finally:
+            stop.set()
+            ended.result()
+
+
+def test_host_that_dies_and_is_replaced_costs_no_file(site: Cluster, place: Place, cookies: dict[str, str]) -> None:
+    page = page_at(site.port, cookies, place)
+    uploads = [page.add(data_of(place.size, number)) for number in range(FILES)]
+    with purging(site), ThreadPoolExecutor(1) as pool:
         outcomes = pool.submit(upload_all, page, uploads)
         while len(page.log) < FILES * 3 and not outcomes.done():
             time.sleep(0.01)
         site.replace(site.hosts[1])
         assert not outcomes.done()
         assert outcomes.result() == [True] * FILES
+    while not all(host.events() for host in site.hosts if host.process is not None):
+        # The new one may have come too late for these.
+        uploads.append(page.add(data_of(place.size, len(uploads))))
+        assert page.upload(uploads[-1], attempts=ATTEMPTS).success
     # What the dead host had still to tidy.
     site.hosts[2].run("purge_expired_uploads", "--verbosity", "0")
-    check_all(site, place, {upload.uuid: data_of(number) for number, upload in enumerate(uploads)})
-    assert all(host.events() for host in site.hosts)
+    check_all(site, place, {upload.uuid: data_of(place.size, number) for number, upload in enumerate(uploads)})
 
 
 def test_success_request_sent_to_two_hosts_at_once_completes_once(
     site: Cluster, place: Place, cookies: dict[str, str]
 ) -> None:
-    page = page_at(site.port, cookies)
-    uploads = [page.add(data_of(number)) for number in range(4)]
+    page = page_at(site.port, cookies, place)
+    uploads = [page.add(data_of(place.size, number)) for number in range(4)]
     for upload in uploads:
         for index in range(upload.total_parts - 1):
             assert page.send_chunk(upload, index).success
-    pages = [page_at(host.port, cookies) for host in site.hosts]
+    pages = [page_at(host.port, cookies, place) for host in site.hosts]
     for upload in uploads:
         with ThreadPoolExecutor(6) as pool:
             last = [pool.submit(one.send_chunk, upload, upload.total_parts - 1) for one in pages]
@@ -118,4 +124,4 @@ def test_success_request_sent_to_two_hosts_at_once_completes_once(
             done = [pool.submit(one.send, one.done_request(upload)) for one in pages for _ in range(2)]
             answers = [(answer.result().status, answer.result().json()) for answer in done]
         assert answers == [(200, {"success": True, "uuid": upload.uuid, "complete": True})] * 6
-    check_all(site, place, {upload.uuid: data_of(number) for number, upload in enumerate(uploads)})
+    check_all(site, place, {upload.uuid: data_of(place.size, number) for number, upload in enumerate(uploads)})
