@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from django.conf import settings
 from django.db import connections
 from django.db.models import BooleanField, CharField, Field, FloatField, ForeignKey, IntegerField, Model, TextField
 
@@ -88,7 +89,7 @@ def _select(using: str, where: Mapping[str, Any]) -> tuple[UploadSession, dateti
     if row is None:
         return None
     values = list(row)
-    for position, convert, expression in _converters(using):
+    for position, convert, expression in _converters(using, settings.USE_TZ):
         values[position] = convert(values[position], expression, connection)
     return UploadSession.from_db(using, _attributes(), values[:-1]), moment(values[-1])
 
@@ -142,8 +143,11 @@ def _attributes() -> list[str]:
 
 
 @functools.cache
-def _converters(using: str) -> Sequence[tuple[int, Any, Any]]:
-    """What the database returns in another form than the model has it: position, converter, and what it converts."""
+def _converters(using: str, use_tz: bool) -> Sequence[tuple[int, Any, Any]]:
+    """What the database returns in another form than the model has it: position, converter, and what it converts.
+
+    MariaDB has one for times only under USE_TZ.
+    """
     connection = connections[using]
     return [
         (position, convert, column)
