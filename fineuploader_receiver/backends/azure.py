@@ -13,6 +13,7 @@ import contextlib
 import datetime
 import io
 import math
+import os
 import posixpath
 import secrets
 import time
@@ -65,6 +66,10 @@ class AzureBlockBackend(Backend):
     fixed_name: ClassVar[bool] = True
     most_chunks: ClassVar[int | None] = MOST_BLOCKS
     storage: Any
+
+    def __init__(self, storage: Any, *, staging_dir: str | None = None, durability: str = "publish") -> None:
+        super().__init__(storage, staging_dir=staging_dir, durability=durability)
+        self._process = os.getpid()
 
     def suits(self, plan: Plan) -> bool:
         _block_size(plan)
@@ -151,6 +156,10 @@ class AzureBlockBackend(Backend):
         return [] if same else ["The container returned other bytes than it was given."]
 
     def _blob(self, name: str) -> BlobClient:
+        if self._process != os.getpid():
+            # Two processes may not speak through one connection, and the storage does not notice that it was forked.
+            self._process = os.getpid()
+            self.storage._service_client = self.storage._client = None
         blob: BlobClient = self.storage.client.get_blob_client(self.storage._get_valid_path(name))
         return blob
 

@@ -12,6 +12,7 @@ import contextlib
 import datetime
 import posixpath
 import re
+import time
 from collections.abc import Iterator, Sequence
 from typing import IO, Any, ClassVar
 
@@ -19,7 +20,7 @@ from storages.backends.s3 import S3Storage
 
 from .base import Backend, BackendFailed, ChunkWriter, Plan, Staging, StagingLost, StoredChunk, TooManyParts
 from .s3_check import round_trip
-from .s3_client import MISSING, Refused, S3Client
+from .s3_client import MISSING, Refused, S3Client, UploadGone
 from .s3_objects import head_object, open_object
 from .s3_parts import MOST_PARTS, SMALLEST_PART, Part, Place, etag_of, from_keys, parts_per_chunk
 from .s3_writers import SpoolingWriter, StreamingWriter
@@ -28,6 +29,9 @@ _OURS = re.compile(r"(?:.*/)?([0-9a-f]{32})/[^/]+\Z", re.DOTALL)
 _CEPH = "2~"
 _PARTS_DIFFER = frozenset({"InvalidPart", "InvalidPartOrder", "EntityTooSmall"})
 """What stores say when parts are not those that the rows name; none of them is too small, so it was replaced."""
+
+PAUSES = (0.2, 0.5, 1.0, 2.0)
+"""Seconds between looks for an object."""
 
 EMPTY_MD5 = "1B2M2Y8AsgTpgAmY7PhCfg=="
 """Buckets with object lock want a digest with everything."""
@@ -91,7 +95,7 @@ class S3MultipartBackend(Backend):
             self._complete(place, parts)
         except (StagingLost, BackendFailed) as error:
             # It may have been completed by a call whose answer was lost, or by another process.
-            if head_object(self._client, place.key) is None:
+            if not self._shows(place.key, patiently=isinstance(error, UploadGone)):
                 if isinstance(error, StagingLost) or self._is_gone(place):
                     raise StagingLost(str(error)) from error
                 raise
@@ -147,6 +151,14 @@ class S3MultipartBackend(Backend):
             if error.code in _PARTS_DIFFER:
                 raise StagingLost(str(error)) from error
             raise
+
+    def _shows(self, key: str, *, patiently: bool) -> bool:
+        """Whether the object is there. A store may drop the upload a moment before it shows what it made of it."""
+        for pause in PAUSES if patiently else ():
+            if head_object(self._client, key) is not None:
+                return True
+            time.sleep(pause)
+        return head_object(self._client, key) is not None
 
     def _is_gone(self, place: Place) -> bool:
         """Whether there is no such multipart upload: Ceph calls its completion an internal error then."""

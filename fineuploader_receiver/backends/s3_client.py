@@ -130,13 +130,17 @@ def translated(operation: str) -> Iterator[None]:
     except ClientError as error:
         code = str(error.response.get("Error", {}).get("Code", ""))
         if code in GONE:
-            raise StagingLost(f"{operation}: {code}") from error
+            raise UploadGone(f"{operation}: {code}") from error
         if code in FULL:
             raise OutOfSpace(f"{operation}: {code}") from error
         raise Refused(f"{operation}: {code}", code) from error
     except (BotoCoreError, OSError, ValueError) as error:
         # ValueError: what boto3 says of an address that is none.
         raise BackendFailed(f"{operation}: {type(error).__name__}") from error
+
+
+class UploadGone(StagingLost):
+    """There is no such multipart upload: it was aborted, or completed."""
 
 
 class Refused(BackendFailed):

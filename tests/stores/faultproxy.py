@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
 
-Fault = Literal["200", "403", "500", "503", "corrupt", "reset", "stall", "lost"]
+Fault = Literal["200", "403", "404", "500", "503", "corrupt", "reset", "stall", "lost"]
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding"}
 
 
@@ -103,7 +103,7 @@ class Handler(BaseHTTPRequestHandler):
         """Take the request and do with it what the proxy says."""
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         fault = self.server.proxy.next_fault(Passed(method=self.command, path=self.path, size=len(body)))
-        if fault in ("200", "403", "500", "503"):
+        if fault in ("200", "403", "404", "500", "503"):
             error = self.server.proxy.error
             self._answer(int(fault), {"Content-Length": str(len(error))}, error)
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import gzip
+import os
 import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -270,6 +271,27 @@ def test_check_says_what_is_missing(azurite: Azurite, container: str, break_it: 
         options["connection_string"] = re.sub("AccountKey=[^;]+", "AccountKey=AAAA", options["connection_string"])
     (problem,) = azure.AzureBlockBackend(AzureStorage(**{**options, **break_it})).check()
     assert problem.endswith(expected)
+
+
+def test_fork_speaks_through_connections_of_its_own(azurite: Azurite, container: str) -> None:
+    """Guards against workers of one preloaded parent that read each other's answers."""
+    backend = azure.AzureBlockBackend(AzureStorage(**azurite.options(container)))
+    assert backend.check() == []
+    before = backend.storage.client
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        fine = backend.check() == [] and backend.storage.client is not before
+        os.write(writing, b"1" if fine else b"0")
+        os._exit(0)
+    os.close(writing)
+    try:
+        assert os.read(reading, 1) == b"1"
+    finally:
+        os.close(reading)
+        os.waitpid(child, 0)
+    assert backend.check() == []
+    assert backend.storage.client is before
 
 
 def test_purge_of_orphans_finds_none(client: Client, blobs: Callable[[], set[str]]) -> None:

@@ -18,9 +18,12 @@ from pytest_django.live_server_helper import LiveServer
 
 from docpages import blocks_of
 from fakeuploader import FakeUploader, SocketTransport
-from fineuploader_receiver.backends import S3, s3_parts
+from fineuploader_receiver.backends import S3, s3, s3_parts
 from fineuploader_receiver.backends.s3 import S3MultipartBackend
+from fineuploader_receiver.backends.s3_client import S3Client
+from fineuploader_receiver.backends.s3_objects import head_object
 from fineuploader_receiver.models import UploadSession
+from fineuploader_receiver.testing.chunks import assemble, begin, pieces_for, put_pieces, whole
 from flowtools import FORM_CSRF, RAW, TOKEN, content, finisher, pattern, purge, row, strict_client, uploader
 from stores.faultproxy import Fault, FaultProxy, Passed, in_front_of
 from stores.s3.server import ACCESS_KEY, BUCKET, SECRET_KEY, S3Server
@@ -312,6 +315,29 @@ def test_upload_that_the_store_dropped_starts_again(client: Client, seaweedfs: S
     outcomes = [page.upload(upload) for _ in range(3)]
     assert outcomes[-1].success
     assert content(upload.uuid) == DATA
+
+
+def test_object_that_another_process_has_just_completed_is_waited_for(
+    seaweedfs: S3Server, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Guards against giving up a good upload because its parts are gone and the object does not show yet."""
+    backend = S3MultipartBackend(seaweedfs.storage(endpoint_url=f"http://127.0.0.1:{proxy.port}"))
+    staging = begin(backend)
+    chunks = put_pieces(backend, staging, range(len(pieces_for(backend))))
+    name = assemble(backend, staging, chunks)
+    looks: list[str] = []
+
+    def late(client: S3Client, key: str) -> dict[str, Any] | None:
+        looks.append(key)
+        return head_object(client, key) if len(looks) > 2 else None
+
+    monkeypatch.setattr(s3, "head_object", late)
+    monkeypatch.setattr(s3, "PAUSES", (0.0,) * 4)
+    proxy.go_wrong("404", times=1, when=is_completion, error=b"<Error><Code>NoSuchUpload</Code></Error>")
+    assert assemble(backend, staging, chunks, name=name) == name
+    assert len(looks) > 2
+    with backend.open(name) as file:
+        assert file.read() == whole(backend)
 
 
 def test_nothing_that_is_said_or_logged_tells_the_secret(
