@@ -33,6 +33,7 @@ from fineuploader_receiver.testing.chunks import (
 )
 
 ORDER = (0, 1, 2, 3)
+MIB = 2**20
 TOKEN = "f" * 32
 
 WRITER = """
@@ -243,27 +244,26 @@ def test_write_that_takes_only_a_part_goes_on(
     assert path.read_bytes() == WHOLE
 
 
-@pytest.mark.parametrize(
-    ("durability", "expected"),
-    [("none", []), ("publish", [(5, 8), (13, 8), (21, 4)]), ("chunk", [(5, 8), (13, 8), (21, 4)])],
-)
-def test_long_chunk_is_written_out_while_it_arrives(
-    media: Path, monkeypatch: pytest.MonkeyPatch, durability: str, expected: list[tuple[int, int]]
+@pytest.mark.parametrize(("durability", "expected"), [("none", []), ("publish", [0, 16, 32]), ("chunk", [0, 16, 32])])
+def test_long_file_is_written_out_while_it_arrives(
+    media: Path, monkeypatch: pytest.MonkeyPatch, durability: str, expected: list[int]
 ) -> None:
     """Guards against a completion whose fsync has all to do that the system kept for half a minute."""
-    asked: list[tuple[int, int]] = []
-    monkeypatch.setattr(os, "posix_fadvise", lambda fd, start, size, advice: asked.append((start >> 20, size >> 20)))
+    asked: list[int] = []
+
+    def advise(fd: int, start: int, size: int, advice: int) -> None:
+        assert (size, advice) == (16 * MIB, os.POSIX_FADV_DONTNEED)
+        asked.append(start // MIB)
+
+    monkeypatch.setattr(os, "posix_fadvise", advise)
     backend = FileSystemBackend(FileSystemStorage(media), durability=durability)
     staging = backend.begin(Plan())
-    writer = backend.open_chunk(staging, index=1, offset=5 << 20, size=20 << 20, token=TOKEN)
-    for _ in range(10):
-        writer.write(bytes(2 << 20))
-    writer.commit()
-    writer.close()
-    small = backend.open_chunk(staging, index=0, offset=0, size=1000, token=TOKEN)
-    small.write(bytes(1000))
-    small.commit()
-    small.close()
+    for index in range(13):
+        writer = backend.open_chunk(staging, index=index, offset=5 * MIB * index, size=5 * MIB, token=TOKEN)
+        writer.write(bytes(3 * MIB))
+        writer.write(bytes(2 * MIB))
+        writer.commit()
+        writer.close()
     assert asked == expected
 
 
