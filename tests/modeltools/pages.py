@@ -274,7 +274,9 @@ class Tab:
         outcome = self.page.delete(self.upload.uuid)
         assert outcome.success or outcome.status == 503, outcome
         if outcome.success:
-            assert self.row() is None
+            row = self.row()
+            # Or somebody else is at it.
+            assert row is None or row.state == "removing"
             self.note_removal()
 
     def note_removal(self) -> None:
