@@ -295,7 +295,7 @@ class FileChunkWriter(ChunkWriter):
         but one step is meant: parallel chunks may still be on their way into the last.
         """
         self._step = self._position // _EARLY_STEP
-        if self._step >= 2 and self._durability != "none":
+        if self._step >= 2 and self._durability == "publish":
             os.posix_fadvise(self._fd, (self._step - 2) * _EARLY_STEP, _EARLY_STEP, os.POSIX_FADV_DONTNEED)
 
     def abort(self) -> None:
