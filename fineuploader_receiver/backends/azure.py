@@ -158,8 +158,8 @@ class AzureBlockBackend(Backend):
     def _blob(self, name: str) -> BlobClient:
         if self._process != os.getpid():
             # Two processes may not speak through one connection, and the storage does not notice that it was forked.
-            self._process = os.getpid()
             self.storage._service_client = self.storage._client = None
+            self._process = os.getpid()
         blob: BlobClient = self.storage.client.get_blob_client(self.storage._get_valid_path(name))
         return blob
 

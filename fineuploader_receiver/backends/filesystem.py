@@ -296,7 +296,9 @@ class FileChunkWriter(ChunkWriter):
         """
         self._step = self._position // _EARLY_STEP
         if self._step >= 2 and self._durability == "publish":
-            os.posix_fadvise(self._fd, (self._step - 2) * _EARLY_STEP, _EARLY_STEP, os.POSIX_FADV_DONTNEED)
+            with contextlib.suppress(OSError):
+                # A system without it does without it.
+                os.posix_fadvise(self._fd, (self._step - 2) * _EARLY_STEP, _EARLY_STEP, os.POSIX_FADV_DONTNEED)
 
     def abort(self) -> None:
         self.close()
