@@ -72,16 +72,21 @@ def server_processes() -> list[int]:
     return sorted(found - {os.getpid()})
 
 
-def open_files(pids: list[int]) -> set[str]:
-    """Regular files that processes hold open, deleted ones included; not devices, sockets and pipes."""
+def open_for_writing(pids: list[int]) -> set[str]:
+    """Regular files that processes may write to, deleted ones included; not devices, sockets and pipes.
+
+    A module that a first request imports is only read, but for the bytecode that is kept of it.
+    """
     found = set()
     for pid in pids:
         for link in Path(f"/proc/{pid}/fd").iterdir():
             try:
                 target = os.readlink(link)  # noqa: PTH115 (a deleted file's name is no path)
+                flags = Path(f"/proc/{pid}/fdinfo/{link.name}").read_text().partition("flags:")[2].split()[0]
             except OSError:
                 continue
-            if target.startswith("/") and not target.startswith("/dev/"):
+            written = int(flags, 8) & os.O_ACCMODE != os.O_RDONLY
+            if written and target.startswith("/") and not target.startswith("/dev/") and "__pycache__" not in target:
                 found.add(target)
     return found
 

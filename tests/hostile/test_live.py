@@ -11,7 +11,7 @@ import pytest
 
 from flowtools import TOKEN
 from hostile.aim import END, FILE, MULTIPART, part, simple_params, urlencoded
-from hostile.livetools import connect, exchange, kept, log_in, open_files, parse, server_processes
+from hostile.livetools import connect, exchange, kept, log_in, open_for_writing, parse, server_processes
 from hostile.values import GOOD_UUID
 from hostile.world import leak_problems, shape_problems
 from livesite.server import LiveSite, serve
@@ -84,7 +84,7 @@ def test_watching_sees_what_an_accepted_body_stores(site: LiveSite, login: str) 
 def send_slowly(site: LiveSite, path: str, start: bytes, **headers: str) -> tuple[set[str], bytes]:
     """Send a body piece by piece, and say what appeared on the server before the last one was sent."""
     pids = server_processes()
-    before, opened = kept(site), open_files(pids)
+    before, opened = kept(site), open_for_writing(pids)
     end = b"\r\n" + END
     seen: set[str] = set()
     with connect(site) as connection:
@@ -95,7 +95,7 @@ def send_slowly(site: LiveSite, path: str, start: bytes, **headers: str) -> tupl
                 files, rows = kept(site)
                 seen |= {"a file"} if files != before[0] else set()
                 seen |= {"a row"} if rows != before[1] else set()
-                new = {name for name in open_files(pids) - opened if "sqlite" not in name}
+                new = {name for name in open_for_writing(pids) - opened if "sqlite" not in name}
                 seen |= {"an open file"} if new else set()
         connection.sendall(end)
         return seen, read_all_of_one(connection)
