@@ -33,7 +33,7 @@ http {{
     fastcgi_temp_path {folder}/fastcgi;
     uwsgi_temp_path {folder}/uwsgi;
     scgi_temp_path {folder}/scgi;
-    client_max_body_size 6m;
+    client_max_body_size {body_limit};
     upstream site {{
         {hosts}
     }}
@@ -137,7 +137,9 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def cluster(folder: Path, nginx: str, storage: Mapping[str, Any], *, size: int = 3) -> Iterator[Cluster]:
+def cluster(
+    folder: Path, nginx: str, storage: Mapping[str, Any], *, size: int = 3, body_limit: str = "6m"
+) -> Iterator[Cluster]:
     """Run a site on so many hosts, with one database and one place for files."""
     with contextlib.ExitStack() as stack:
         listeners = [stack.enter_context(listen()) for _ in range(size)]
@@ -154,17 +156,19 @@ def cluster(folder: Path, nginx: str, storage: Mapping[str, Any], *, size: int =
         stack.callback(site.end)
         for listener in listeners:
             site.add_host(listener)
-        stack.enter_context(_nginx(nginx, folder, site, balancer))
+        stack.enter_context(_nginx(nginx, folder, site, balancer, body_limit))
         yield site
 
 
 @contextlib.contextmanager
-def _nginx(program: str, folder: Path, site: Cluster, balancer: socket.socket) -> Iterator[None]:
+def _nginx(program: str, folder: Path, site: Cluster, balancer: socket.socket, body_limit: str) -> Iterator[None]:
     """Run the load balancer; it takes the socket over from us, as from its predecessor in an upgrade."""
     hosts = "\n".join(f"server 127.0.0.1:{host.port} max_fails=1 fail_timeout=2s;" for host in site.hosts)
     user = "user root;" if os.geteuid() == 0 else ""
     configuration = folder / "nginx.conf"
-    configuration.write_text(CONFIGURATION.format(user=user, folder=folder, hosts=hosts, port=site.port))
+    configuration.write_text(
+        CONFIGURATION.format(user=user, folder=folder, hosts=hosts, port=site.port, body_limit=body_limit)
+    )
     process = subprocess.Popen(
         [program, "-p", str(folder), "-e", str(folder / "error.log"), "-c", str(configuration)],
         env={**os.environ, "NGINX": f"{balancer.fileno()};"},

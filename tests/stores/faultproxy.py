@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -59,10 +60,12 @@ class FaultProxy:
 
 
 @contextlib.contextmanager
-def in_front_of(port: int) -> Iterator[FaultProxy]:
-    """Run a proxy to a port of this machine until the block ends."""
+def in_front_of(port: int, *, tls: ssl.SSLContext | None = None) -> Iterator[FaultProxy]:
+    """Run a proxy to a port of this machine until the block ends; with `tls` it is spoken to over HTTPS."""
     proxy = FaultProxy()
     server = ProxyServer(("127.0.0.1", 0), Handler)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     server.proxy, server.store = proxy, port
     proxy.port = server.server_address[1]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)

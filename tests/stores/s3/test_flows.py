@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from io import StringIO
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
+import trustme
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.core.management import call_command
@@ -29,6 +31,8 @@ from stores.faultproxy import Fault, FaultProxy, Passed, in_front_of
 from stores.s3.server import ACCESS_KEY, BUCKET, SECRET_KEY, S3Server
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from django.contrib.auth.models import User
     from pytest_django import Settings
 
@@ -114,6 +118,30 @@ def test_chunks_become_one_exact_object_and_are_sent_once(
     assert proxy.answered < 100_000
     assert content(upload.uuid) == DATA
     assert objects() == {row(upload.uuid).file}
+
+
+def test_chunks_become_one_exact_object_over_https(
+    client: Client,
+    seaweedfs: S3Server,
+    configure: Callable[..., None],
+    tmp_path: Path,
+    objects: Callable[[], set[str]],
+) -> None:
+    """Where bodies are not signed over TLS, as boto3 prefers, checksums must cover them all the same."""
+    authority, bundle = trustme.CA(), tmp_path / "authority.pem"
+    authority.cert_pem.write_to_path(str(bundle))
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(tls)
+    with in_front_of(urlsplit(seaweedfs.endpoint).port or 0, tls=tls) as proxy:
+        configure(endpoint_url=f"https://127.0.0.1:{proxy.port}", verify=str(bundle))
+        page = page_of(client)
+        upload = page.add(DATA)
+        proxy.go_wrong("corrupt", times=1, when=is_part)
+        assert page.upload(upload).response["code"] == "storage_error"
+        assert page.upload(upload).success
+        assert row(upload.uuid).backend == S3
+        assert content(upload.uuid) == DATA
+        assert objects() == {row(upload.uuid).file}
 
 
 @pytest.mark.parametrize("size", [0, 1, 100_000])
