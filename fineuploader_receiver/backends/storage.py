@@ -144,12 +144,20 @@ class StorageBackend(Backend):
         if not names and isinstance(self.storage, FileSystemStorage):
             # Another backend's, or just being made.
             names = [folder]
-        for name in names:
-            with contextlib.suppress(NotImplementedError, FileNotFoundError):
-                changed = self.storage.get_modified_time(name)
-                if changed.timestamp() >= before.timestamp():
-                    return False
-        return True
+        times = filter(None, map(self._last_change, names))
+        return all(time.timestamp() < before.timestamp() for time in times)
+
+    def _last_change(self, name: str) -> datetime.datetime | None:
+        """When an object was saved; None where the storage does not tell, or the object has just been deleted."""
+        try:
+            return self.storage.get_modified_time(name)
+        except (NotImplementedError, FileNotFoundError):
+            return None
+        except Exception as error:
+            # Storages have words of their own for what is not there.
+            if _asked(lambda: self.storage.exists(name)):
+                raise BackendFailed(repr(error)) from error
+            return None
 
     def _size(self, name: str) -> int | None:
         """How large the stored object is; None where the storage does not tell, or packs what it is given."""

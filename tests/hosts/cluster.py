@@ -86,10 +86,10 @@ class Host:
             self.process.wait(timeout=30)
             self.process = None
 
-    def run(self, *command: str) -> str:
-        """Run a management command on the host."""
-        arguments = [sys.executable, "-m", "django", *command]
-        done = subprocess.run(arguments, env=self.environment, cwd=self.folder, check=True, stdout=subprocess.PIPE)
+    def run(self, *command: str, **changes: str) -> str:
+        """Run a management command on the host; `changes` are of its environment."""
+        arguments, environment = [sys.executable, "-m", "django", *command], {**self.environment, **changes}
+        done = subprocess.run(arguments, env=environment, cwd=self.folder, check=True, stdout=subprocess.PIPE)
         return done.stdout.decode()
 
     def events(self) -> list[dict[str, Any]]:

@@ -103,8 +103,8 @@ def test_host_that_dies_and_is_replaced_costs_no_file(site: Cluster, place: Plac
         # The new one may have come too late for these.
         uploads.append(page.add(data_of(place.size, len(uploads))))
         assert page.upload(uploads[-1], attempts=ATTEMPTS).success
-    # What the dead host had still to tidy.
-    site.hosts[2].run("purge_expired_uploads", "--verbosity", "0")
+    # What the dead host had still to tidy, and the places that it had made and not written down.
+    site.hosts[2].run("purge_expired_uploads", "--orphans", "--verbosity", "0", HOSTS_A_DAY_LATER="yes")
     check_all(site, place, {upload.uuid: data_of(place.size, number) for number, upload in enumerate(uploads)})
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from stores.leftovers import FORGIVEN
+
 FOLDER = Path(__file__).parent
 
 
@@ -14,3 +16,4 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if FOLDER in item.path.parents:
             item.add_marker(pytest.mark.stores)
+            item.add_marker(FORGIVEN)

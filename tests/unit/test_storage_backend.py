@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime
 import errno
 import io
 import os
+import posixpath
 import random
 import tempfile
 from collections.abc import Callable, Sequence
@@ -58,6 +60,10 @@ class TroubledStorage(MinimalStorage):
     def listdir(self, path: str) -> tuple[list[str], list[str]]:
         self._meet("listdir")
         return super().listdir(path)
+
+    def get_modified_time(self, name: str) -> datetime.datetime:
+        self._meet("get_modified_time")
+        return super().get_modified_time(name)
 
 
 class CuttingStorage(MinimalStorage):
@@ -175,6 +181,22 @@ def test_abort_never_raises() -> None:
 def test_orphans_that_cannot_be_looked_for_are_told() -> None:
     with pytest.raises(BackendFailed):
         list(backend_over(listdir=AWAY).orphans(before=in_an_hour()))
+
+
+@pytest.mark.parametrize("gone", [True, False], ids=["gone", "away"])
+def test_orphan_whose_time_cannot_be_told_is_told_unless_it_has_just_gone(gone: bool) -> None:
+    """Regression: a chunk that was deleted while the purge looked for orphans in a bucket ended the purge."""
+    backend = backend_over(get_modified_time=AWAY)
+    folder = posixpath.join(module.PREFIX, "0" * 32)
+    chunk = f"{folder}/0.{TOKEN}"
+    backend.storage.contents = {} if gone else {chunk: b"x"}  # type: ignore[attr-defined]
+    listed = {module.PREFIX: (["0" * 32], []), folder: ([], [f"0.{TOKEN}"])}
+    backend.storage.listdir = listed.__getitem__  # type: ignore[method-assign,assignment]
+    if gone:
+        assert [staging.name for staging in backend.orphans(before=in_an_hour())] == ["0" * 32]
+    else:
+        with pytest.raises(BackendFailed):
+            list(backend.orphans(before=in_an_hour()))
 
 
 @pytest.mark.parametrize("method", ["save", "open", "delete"])
