@@ -59,7 +59,12 @@ def digests(uploads: dict[str, bytes]) -> dict[str, str]:
 
 
 def check_all(site: Cluster, place: Place, sent: dict[str, bytes]) -> None:
-    """Every file is exact, was completed once, and nothing else is left in the store."""
+    """Every file is exact, was completed once, and nothing else is left in the store when the purge has run.
+
+    That tidies what a dead host had still to, the places that it had made and not written down, and what a late copy of
+    a chunk still had in its hands when the upload was completed.
+    """
+    site.hosts[2].run("purge_expired_uploads", "--orphans", "--verbosity", "0", HOSTS_A_DAY_LATER="yes")
     rows = site.uploads()
     assert {row["uuid"]: row["sha256"] for row in rows} == digests(sent)
     assert sorted(site.signals("upload_completed")) == sorted(sent)
@@ -103,8 +108,6 @@ def test_host_that_dies_and_is_replaced_costs_no_file(site: Cluster, place: Plac
         # The new one may have come too late for these.
         uploads.append(page.add(data_of(place.size, len(uploads))))
         assert page.upload(uploads[-1], attempts=ATTEMPTS).success
-    # What the dead host had still to tidy, and the places that it had made and not written down.
-    site.hosts[2].run("purge_expired_uploads", "--orphans", "--verbosity", "0", HOSTS_A_DAY_LATER="yes")
     check_all(site, place, {upload.uuid: data_of(place.size, number) for number, upload in enumerate(uploads)})
 
 
