@@ -75,9 +75,13 @@ class Person:
     def start_generated(
         self, alias: str = "default", *changes: Mapping[str, Any], ui: bool = False, origin: str | None = None
     ) -> Uploader:
-        """Open a page and start the client with the options that the template tag wrote."""
+        """Open a page and start the client with the options that the template tag wrote; it has its initial list then.
+
+        A file that is through before that list is asked for would be in it, and have two numbers.
+        """
         uploader = self.open(alias, kind="generated", origin=origin)
         uploader.start_generated(alias, merge({}, *changes), ui=ui)
+        uploader.wait_for("session")
         return uploader
 
     def endpoint(self, alias: str = "default", *, origin: str | None = None) -> str:
