@@ -20,12 +20,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
-from urllib.parse import urlencode
-from urllib.request import Request, urlopen
 
 from benchmarks.protocols import FineUploader, Work
 from benchmarks.wire import Connection
 from hosts.cluster import Cluster, cluster
+from livesite.server import log_in
 from stores.s3 import seaweedfs
 from stores.s3.server import S3Server
 
@@ -42,9 +41,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=64, metavar="MIB", help="of each file")
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
-    nginx = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
-    if nginx is None:
-        sys.exit("nginx is not here.")
+    nginx = shutil.which("nginx") or "/usr/sbin/nginx"
     data = secrets.token_bytes(options.size * MIB)
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         store = stack.enter_context(seaweedfs.serve(Path(folder)))
@@ -71,7 +68,7 @@ def site_of(size: int, parent: Path, nginx: str, store: S3Server) -> Iterator[Cl
 
 def measure(site: Cluster, data: bytes, files: int) -> tuple[float, float]:
     """Return MB/s of so many uploads at once, and how busy all processors were, from 0 to 1; check and delete them."""
-    headers = log_in(site)
+    headers = {"Cookie": f"sessionid={log_in(site.url)}; csrftoken={TOKEN}", "X-CSRFToken": TOKEN}
     work, protocol = Work(memoryview(data), CHUNK), FineUploader()
 
     def send(_: int) -> None:
@@ -96,18 +93,6 @@ def processor_times() -> tuple[int, int]:
     """Return what the machine's processors have spent idle, and in all, in ticks."""
     fields = [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
     return fields[3] + fields[4], sum(fields)
-
-
-def log_in(site: Cluster) -> dict[str, str]:
-    """Return the headers of a person who is signed in."""
-    form = urlencode({"username": "anna"}).encode()
-    with urlopen(Request(f"http://127.0.0.1:{site.port}/control/login", form), timeout=60) as answer:
-        session = next(
-            cookie.partition(";")[0]
-            for cookie in answer.headers.get_all("Set-Cookie")
-            if cookie.startswith("sessionid=")
-        )
-    return {"Cookie": f"{session}; csrftoken={TOKEN}", "X-CSRFToken": TOKEN}
 
 
 if __name__ == "__main__":

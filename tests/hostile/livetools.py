@@ -5,21 +5,11 @@ from __future__ import annotations
 import os
 import socket
 from pathlib import Path
-from urllib.request import Request, urlopen
 
 from fakeuploader import WireResponse
-from flowtools import TOKEN
 from livesite.server import LiveSite, fetch
 
 LIMIT = 2**20
-
-
-def log_in(site: LiveSite, name: str) -> str:
-    """Return the cookie of a login."""
-    with urlopen(Request(f"{site.url}/control/login", f"username={name}".encode()), timeout=30) as answer:
-        cookies = [cookie.partition(";")[0] for cookie in answer.headers.get_all("Set-Cookie")]
-    (session,) = [cookie for cookie in cookies if cookie.startswith("sessionid=")]
-    return f"{session}; csrftoken={TOKEN}"
 
 
 def connect(site: LiveSite) -> socket.socket:

@@ -107,6 +107,11 @@ class Cluster:
     port: int = 0
     hosts: list[Host] = field(default_factory=list)
 
+    @property
+    def url(self) -> str:
+        """The load balancer's."""
+        return f"http://127.0.0.1:{self.port}"
+
     def add_host(self, listener: socket.socket) -> Host:
         """Start a new machine, with empty disks and a boot of its own, at an address."""
         folder = self.folder / f"host{len(self.hosts)}"
@@ -129,7 +134,7 @@ class Cluster:
 
     def uploads(self) -> list[dict[str, Any]]:
         """All rows, with the digest of what each file in the store holds."""
-        return list(fetch(f"http://127.0.0.1:{self.port}/control/uploads"))
+        return list(fetch(f"{self.url}/control/uploads"))
 
     def signals(self, name: str) -> list[str]:
         """The uploads of which a signal was sent, on whatever host, once for each time."""

@@ -11,7 +11,6 @@ import pytest
 
 from hosts.cluster import Cluster, cluster
 from stores.azure.azurite import Azurite, find_node, find_program, running
-from stores.leftovers import FORGIVEN
 from stores.s3.seaweedfs import serve as seaweed_server
 from stores.s3.server import S3Server
 
@@ -36,7 +35,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if FOLDER in item.path.parents:
             item.add_marker(pytest.mark.stores)
-            item.add_marker(FORGIVEN)
 
 
 @pytest.fixture

@@ -9,16 +9,16 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from urllib.parse import urlencode
 
 import pytest
 
-from fakeuploader import FakeUploader, SocketTransport, WireRequest
+from fakeuploader import FakeUploader, SocketTransport
 from fakeuploader.options import ClientOptions
 from fakeuploader.uploads import ClientUpload
 from flowtools import CSRF, TOKEN, pattern
 from hosts.cluster import Cluster
 from hosts.conftest import Place
+from livesite.server import log_in
 
 FILES = 6
 ATTEMPTS = 40
@@ -41,12 +41,7 @@ def page_at(port: int, cookies: dict[str, str], place: Place) -> FakeUploader:
 @pytest.fixture
 def cookies(site: Cluster) -> dict[str, str]:
     """Those of a signed-in person."""
-    transport = SocketTransport("127.0.0.1", site.port, timeout=60, cookies={"csrftoken": TOKEN})
-    form = urlencode({"username": "anna"}).encode()
-    headers = (("Content-Type", "application/x-www-form-urlencoded"),)
-    request = WireRequest(method="POST", url="/control/login", headers=headers, body=form, content_length=len(form))
-    assert transport.send(request).status == 204
-    return transport.cookies | {"csrftoken": TOKEN}
+    return {"sessionid": log_in(site.url), "csrftoken": TOKEN}
 
 
 @functools.cache

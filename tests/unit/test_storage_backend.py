@@ -27,6 +27,7 @@ from storages_for_tests import MinimalStorage
 
 ORDER = (0, 1, 2, 3)
 TOKEN = "f" * 32
+ORPHAN = "0" * 32
 SPOOLED = 2 * module.SPOOL_SIZE
 
 
@@ -64,6 +65,13 @@ class TroubledStorage(MinimalStorage):
     def get_modified_time(self, name: str) -> datetime.datetime:
         self._meet("get_modified_time")
         return super().get_modified_time(name)
+
+
+class ListedStorage(TroubledStorage):
+    """Lists one chunk, whether it is still there or not."""
+
+    def listdir(self, path: str) -> tuple[list[str], list[str]]:
+        return ([ORPHAN], []) if path == module.PREFIX else ([], [f"0.{TOKEN}"])
 
 
 class CuttingStorage(MinimalStorage):
@@ -186,14 +194,11 @@ def test_orphans_that_cannot_be_looked_for_are_told() -> None:
 @pytest.mark.parametrize("gone", [True, False], ids=["gone", "away"])
 def test_orphan_whose_time_cannot_be_told_is_told_unless_it_has_just_gone(gone: bool) -> None:
     """Regression: a chunk that was deleted while the purge looked for orphans in a bucket ended the purge."""
-    backend = backend_over(get_modified_time=AWAY)
-    folder = posixpath.join(module.PREFIX, "0" * 32)
-    chunk = f"{folder}/0.{TOKEN}"
-    backend.storage.contents = {} if gone else {chunk: b"x"}  # type: ignore[attr-defined]
-    listed = {module.PREFIX: (["0" * 32], []), folder: ([], [f"0.{TOKEN}"])}
-    backend.storage.listdir = listed.__getitem__  # type: ignore[method-assign,assignment]
+    storage = ListedStorage(get_modified_time=AWAY)
+    storage.contents = {} if gone else {posixpath.join(module.PREFIX, ORPHAN, f"0.{TOKEN}"): b"x"}
+    backend = StorageBackend(storage)
     if gone:
-        assert [staging.name for staging in backend.orphans(before=in_an_hour())] == ["0" * 32]
+        assert [staging.name for staging in backend.orphans(before=in_an_hour())] == [ORPHAN]
     else:
         with pytest.raises(BackendFailed):
             list(backend.orphans(before=in_an_hour()))

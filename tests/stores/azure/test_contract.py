@@ -15,6 +15,12 @@ from fineuploader_receiver.backends.storage import StorageBackend
 from fineuploader_receiver.testing.backend_contract import MIB, BackendContract
 from stores.azure.azurite import Azurite
 
+# `AzureStorage` leaves a temporary file open where it opens what is not there.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Unclosed file <tempfile.Spooled:ResourceWarning"),
+    pytest.mark.usefixtures("garbage_collected"),
+]
+
 
 class AzureContract(BackendContract):
     @pytest.fixture

@@ -238,6 +238,9 @@ def test_object_is_what_the_storage_itself_would_have_made(
     assert (ours["ContentType"], ours["Metadata"]) == ("application/pdf", {"from": "here"})
 
 
+# What django-storages unpacks, it does not close.
+@pytest.mark.usefixtures("garbage_collected")
+@pytest.mark.filterwarnings("ignore:Unclosed file <tempfile.Spooled:ResourceWarning")
 @pytest.mark.parametrize("options", [{"gzip": True}, {"object_parameters": {"ChecksumAlgorithm": "SHA256"}}], ids=str)
 def test_object_that_only_the_storage_can_make_goes_the_generic_way(
     client: Client, configure: Callable[..., None], options: dict[str, Any]
